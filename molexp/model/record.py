@@ -1,0 +1,273 @@
+"""The base of everything that is written down: a frozen value that a file or a line holds.
+
+A record keeps the members that it does not know, so that an older release hands on what a newer
+one wrote. It changes through :meth:`Record.evolve` alone, which validates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from math import isfinite
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticSerializationError
+
+from molexp.errors import FormatError, FormatVersionError, InvalidInputError
+from molexp.model.codec import decode, encode
+
+FORMAT = 1
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+MAX_MANIFEST_BYTES = 1024 * 1024 * 1024  # an end lists every file: ten million of them fit
+
+
+def _free(value: Any, info: ValidationInfo) -> Any:
+    return decode(value if info.mode == "json" else encode(value))
+
+
+def _free_mapping(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, Mapping):
+        raise ValueError("should be an object")
+    return _free(value, info) if value else {}
+
+
+def _number(value: Any, info: ValidationInfo) -> Any:
+    if info.mode != "json":
+        return value
+    if isinstance(value, str) and value in ("NaN", "Infinity", "-Infinity"):
+        return decode(value)
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError("a number that is not finite is written as a string")
+    return value
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time is in the years 1 to 9999 of UTC") from None
+
+
+def _encoded(value: Any) -> Any:
+    return encode(value) if value else value  # most mappings are empty
+
+
+_EncodedFree = PlainSerializer(_encoded, return_type=Any, when_used="json")
+_NUMBER_SCHEMA = {"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]}
+
+Free = Annotated[Any, PlainValidator(_free), _EncodedFree, WithJsonSchema({})]
+"""Any JSON value; floats that are not finite pass."""
+
+FreeMapping = Annotated[
+    dict[str, Any],
+    PlainValidator(_free_mapping),
+    _EncodedFree,
+    WithJsonSchema({"type": "object"}),
+]
+"""Names to any JSON values."""
+
+Number = Annotated[float, BeforeValidator(_number), WithJsonSchema(_NUMBER_SCHEMA)]
+"""A float that may be infinite or not a number."""
+
+Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+"""An integer that every language and database holds."""
+
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+UtcTime = Annotated[AwareDatetime, AfterValidator(_utc)]
+Uid = Annotated[str, Field(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Tags = dict[str, str | bool]
+"""Names with a text each, or ``true`` where the name says it all."""
+
+
+class Record(BaseModel):
+    """A frozen value with a place on disk."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="allow",
+        defer_build=True,
+        ser_json_inf_nan="strings",
+        hide_input_in_errors=True,  # it may be a secret, and errors are logged
+    )
+
+    max_bytes: ClassVar[int] = MAX_RECORD_BYTES
+
+    @property
+    def unknown(self) -> Mapping[str, Any]:
+        """Members that this release does not know; they are written back, save those null."""
+        return self.model_extra or {}
+
+    def evolve(self, **changes: object) -> Self:
+        """A copy with some fields changed, validated whole; raises InvalidInputError."""
+        self._check_fields(changes)
+        return self._validated({**dict(self), **changes})
+
+    @classmethod
+    def make(cls, **values: object) -> Self:
+        """A new record from Python values; raises InvalidInputError naming the field."""
+        cls._check_fields(values)
+        return cls._validated(values)
+
+    @classmethod
+    def _check_fields(cls, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in cls.model_fields:
+                near = get_close_matches(name, cls.model_fields)
+                all_of_them = ", ".join(cls.model_fields)
+                raise InvalidInputError(
+                    f"{cls.__name__} has no field {name!r}",
+                    cure=f"did you mean {near[0]!r}?" if near else f"it has {all_of_them}",
+                    argument=name,
+                )
+
+    @classmethod
+    def _validated(cls, values: dict[str, object]) -> Self:
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            place, problem = _first_problem(error)
+            raise InvalidInputError(
+                f"{cls.__name__}.{place}: {problem}",
+                cure="give a value of the type that the field wants",
+                argument=place,
+            ) from error
+
+    def to_json(self) -> bytes:
+        """The record as one line of JSON; members that are null are left out.
+
+        Raises InvalidInputError for what JSON cannot say, such as text with a lone surrogate.
+        """
+        try:
+            return self.__pydantic_serializer__.to_json(self, exclude_none=True)
+        except PydanticSerializationError as error:
+            raise InvalidInputError(
+                f"this {type(self).__name__} cannot be written: {error}",
+                cure="give it text that UTF-8 can write, and values that JSON can say",
+                argument=type(self).__name__,
+            ) from error
+
+    @classmethod
+    def from_json(cls, data: bytes, path: str) -> Self:
+        """The record in ``data``; raises FormatError naming ``path`` and the place in it."""
+        if len(data) > cls.max_bytes:
+            raise FormatError(
+                f"{path} has {len(data):,} bytes, and a record of its kind at most "
+                f"{cls.max_bytes:,}",
+                cure="it was not written by molexp: move it away, or restore it from a copy",
+                path=path,
+                place="",
+            )
+        try:
+            record: Self = cls.__pydantic_validator__.validate_json(data)
+        except ValidationError as error:
+            raise format_error(error, path) from error
+        return record.checked(path)
+
+    def checked(self, path: str) -> Self:
+        """This record, if it says all that only a reader can miss; raises FormatError."""
+        return self
+
+
+class Document(Record):
+    """A record that says of which format it is: a file of its own, or a ledger's first line."""
+
+    format: Annotated[int, Field(ge=FORMAT, le=FORMAT)] = FORMAT
+
+    def checked(self, path: str) -> Self:
+        """This document, if it says itself of which format and kind it is."""
+        for name in ("format", "kind"):
+            if name in type(self).model_fields and name not in self.model_fields_set:
+                raise FormatError(
+                    f"{path} does not say of which {name} it is",
+                    cure="restore it from a copy; `molexp problems` lists what is damaged",
+                    path=path,
+                    place=name,
+                )
+        return self
+
+
+def format_error(error: ValidationError, path: str) -> FormatError:
+    """What pydantic found, as the error that a catcher expects."""
+    for problem in error.errors(include_url=False, include_context=False):
+        if problem["loc"][-1:] == ("format",) and problem["type"] == "less_than_equal":
+            found = problem["input"]
+            return FormatVersionError(
+                f"{path} has format {found}, and this molexp reads format {FORMAT}",
+                cure="run `pip install --upgrade molexp`",
+                path=path,
+                place="format",
+                found=found,
+                supported=FORMAT,
+            )
+    place, problem_text = _first_problem(error)
+    return FormatError(
+        f"{path}: {place + ': ' if place else ''}{problem_text}",
+        cure="restore it from a copy; `molexp problems` lists what is damaged",
+        path=path,
+        place=place,
+    )
+
+
+def _first_problem(error: ValidationError) -> tuple[str, str]:
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        problem, _, place = first["msg"].rpartition(" at ")
+        return place, problem
+    return "/".join(str(step) for step in first["loc"]), first["msg"].removeprefix("Value error, ")
+
+
+def _writable(patch: dict[str, Any]) -> dict[str, Any]:
+    """The patch, if it can be read again once it is written."""
+    decode(deepcopy(patch))
+    encode(patch, "patch")
+    return patch
+
+
+Patch = Annotated[dict[str, Any], AfterValidator(_writable)]
+
+
+class Edit(Record):
+    """One change to what may change about a scope: who, when, what.
+
+    ``patch`` is a JSON merge patch (RFC 7386): objects merge, null removes, all else replaces.
+    """
+
+    at: UtcTime
+    writer: str
+    by: str
+    patch: Patch
+    reason: str | None = None
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """``target`` after an RFC 7386 merge patch; neither is changed.
+
+    >>> merge_patch({"tags": {"a": "1", "b": "2"}}, {"tags": {"b": None, "c": "3"}})
+    {'tags': {'a': '1', 'c': '3'}}
+    """
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge_patch(result.get(key), value)
+    return result

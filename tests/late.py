@@ -1,0 +1,10 @@
+"""Every import that is not made at the top of its file, and why: (file, what) to the reason."""
+
+from __future__ import annotations
+
+LATE_IMPORTS = {
+    ("molexp/__init__.py", "importlib"): "the lazy face: `import molexp` loads nothing",
+    ("molexp/__init__.py", "import_module()"): "the lazy face: a name is loaded when it is used",
+    ("molexp/disk/door.py", "ctypes"): "loaded at the first commit point, and by no reader",
+    ("molexp/disk/tree.py", "zipfile"): "only for a workspace that is an archive",
+}

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import molexp
+
+PUBLIC = [
+    "ArtifactAsset",
+    "Asset",
+    "CheckpointAsset",
+    "DataAsset",
+    "ErrorTraceAsset",
+    "ExecutionState",
+    "ExecutionStateAsset",
+    "LogAsset",
+    "OutputAsset",
+    "ParameterSet",
+    "Profile",
+    "errors",
+    "parse_asset",
+]
+
+HEAVY = ["ctypes", "duckdb", "fsspec", "git", "numpy", "pydantic", "ray", "starlette", "watchdog"]
+
+
+def test_the_public_names_are_these() -> None:
+    assert molexp.__all__ == PUBLIC
+    assert sorted(PUBLIC) == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_is_there_and_has_a_docstring(name: str) -> None:
+    assert getattr(molexp, name).__doc__
+
+
+def test_dir_lists_the_public_names() -> None:
+    assert set(PUBLIC) <= set(dir(molexp))
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'molexp' has no attribute 'Wrkspace'"):
+        getattr(molexp, "Wrkspace")  # noqa: B009 - a type checker refuses the attribute itself
+
+
+def test_the_stub_says_where_each_name_lives() -> None:
+    stub = ast.parse(Path(molexp.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    homes = {}
+    for node in stub.body:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                assert alias.asname == alias.name, "a stub exports only what is renamed to itself"
+                homes[alias.name] = f"{node.module}"
+    assert sorted(homes) == PUBLIC
+    for name, home in homes.items():
+        thing = getattr(molexp, name)
+        assert (thing.__name__ if name == "errors" else thing.__module__) == (
+            f"{home}.errors" if name == "errors" else home
+        )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import molexp", "import molexp; molexp.errors", "import molexp.errors"],
+)
+def test_it_loads_nothing_heavy(statement: str) -> None:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert not loaded & set(HEAVY)
+    assert "molexp" in loaded
