@@ -1,0 +1,264 @@
+"""The one module that changes the file system: every call that does passes through here.
+
+A *gate* stands in the door while faults are tried: it is given each call before it is made, and
+makes it, refuses it, cuts it short, or ends the process. Arguments are plain (descriptors, names
+beneath them, bytes), so that a gate can also write down what happened.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+from molexp.errors import StorageError
+
+Gate = Callable[[str, Callable[..., Any], tuple[Any, ...]], Any]
+"""Called with the operation, the function that does it, and its arguments."""
+
+OPERATIONS: Final = (
+    "create",
+    "open_append",
+    "write",
+    "truncate",
+    "mkdir",
+    "rename",
+    "link",
+    "symlink",
+    "unlink",
+    "rmdir",
+    "chmod",
+    "touch",
+    "sync_file",
+    "sync_directory",
+    "sync_file_system",
+)
+"""Every operation that passes the door."""
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE_READABLE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_gate: Gate | None = None
+
+
+@contextmanager
+def gated(gate: Gate) -> Iterator[None]:
+    """Let every call pass ``gate`` while the block runs; gates do not nest."""
+    global _gate
+    if _gate is not None:
+        raise RuntimeError("a gate stands in the door already")
+    _gate = gate
+    try:
+        yield
+    finally:
+        _gate = None
+
+
+def create(directory: int, name: str, mode: int, *, readable: bool = False) -> int:
+    """Open a file that was not there; FileExistsError if it was."""
+    flags = _CREATE_READABLE if readable else _CREATE
+    return int(_call("create", _create, directory, name, mode, flags))
+
+
+def open_append(directory: int, name: str, mode: int) -> int:
+    """Open a file to append lines to, made if it was not there."""
+    return int(_call("open_append", _open_append, directory, name, mode))
+
+
+def write(descriptor: int, data: bytes | memoryview) -> int:
+    """One write; how many bytes of ``data`` it took."""
+    gate = _gate
+    try:
+        if gate is None:
+            return os.write(descriptor, data)
+        return int(gate("write", os.write, (descriptor, data)))
+    except OSError as error:
+        raise _typed(error, "write", (descriptor,)) from error
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """As many writes as it takes."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[write(descriptor, rest) :]
+
+
+def truncate(descriptor: int, size: int) -> None:
+    """Set the size of a file that is still being written."""
+    _call("truncate", os.ftruncate, descriptor, size)
+
+
+def mkdir(directory: int, name: str, mode: int) -> None:
+    """Make a directory; FileExistsError if something has that name."""
+    _call("mkdir", _mkdir, directory, name, mode)
+
+
+def rename(source: int, name: str, target: int, new_name: str) -> None:
+    """Move an entry. A directory never replaces one that holds something: that raises OSError."""
+    _call("rename", _rename, source, name, target, new_name)
+
+
+def link(source: int, name: str, target: int, new_name: str) -> None:
+    """Give a file a second name; FileExistsError if something has it."""
+    _call("link", _link, source, name, target, new_name)
+
+
+def symlink(text: str, directory: int, name: str) -> None:
+    """Make a symbolic link that says ``text``; used for views alone."""
+    _call("symlink", _symlink, text, directory, name)
+
+
+def unlink(directory: int, name: str) -> None:
+    """Take a file's name away."""
+    _call("unlink", _unlink, directory, name)
+
+
+def rmdir(directory: int, name: str) -> None:
+    """Remove an empty directory."""
+    _call("rmdir", _rmdir, directory, name)
+
+
+def chmod(descriptor: int, mode: int) -> None:
+    """Set the mode of what is open."""
+    _call("chmod", os.fchmod, descriptor, mode)
+
+
+def touch(descriptor: int, nanoseconds: int) -> None:
+    """Set the modification time of what is open: a heartbeat."""
+    _call("touch", _touch, descriptor, nanoseconds)
+
+
+def sync_file(descriptor: int) -> None:
+    """Wait until the bytes of a file would survive power loss."""
+    _call("sync_file", os.fsync, descriptor)
+
+
+def sync_directory(descriptor: int) -> None:
+    """Wait until the entries of a directory would survive power loss."""
+    _call("sync_directory", os.fsync, descriptor)
+
+
+def sync_file_system(descriptor: int) -> None:
+    """Wait until everything on a file system would survive power loss."""
+    _call("sync_file_system", _syncfs, descriptor)
+
+
+def can_sync_file_system() -> bool:
+    """Whether one call syncs everything and reports write errors, as Linux does since 5.8."""
+    if not sys.platform.startswith("linux"):
+        return False
+    numbers = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return numbers is not None and (int(numbers[1]), int(numbers[2])) >= (5, 8)
+
+
+def _call(operation: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    gate = _gate
+    try:
+        if gate is None:
+            return function(*arguments)
+        return gate(operation, function, arguments)
+    except OSError as error:
+        raise _typed(error, operation, arguments) from error
+
+
+def _typed(error: OSError, operation: str, arguments: tuple[Any, ...]) -> OSError:
+    """The error as callers know it: the disk's own troubles typed, all others as they are."""
+    if isinstance(error, StorageError) or not StorageError.is_about(error):
+        return error
+    descriptor, *others = arguments[1:] if operation == "symlink" else arguments
+    path = _path_of(descriptor)
+    if others and isinstance(others[0], str):
+        path = os.path.join(path, others[0])
+    return StorageError.of(error, operation.replace("_", " "), path)
+
+
+def _path_of(descriptor: int) -> str:
+    """Where an open file or directory lies, as far as the system tells."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return f"descriptor {descriptor}"
+
+
+def _umask() -> int:
+    """The bits that the process takes from every new file, read without changing them."""
+    try:
+        with open("/proc/self/status") as status:
+            for line in status:
+                if line.startswith("Umask:"):
+                    return int(line.split()[1], 8)
+    except OSError:
+        pass
+    current = os.umask(0o077)
+    os.umask(current)
+    return current
+
+
+_UMASK = _umask()
+
+
+def _create(directory: int, name: str, mode: int, flags: int) -> int:
+    descriptor = os.open(name, flags, mode, dir_fd=directory)
+    if mode & _UMASK:
+        try:
+            os.fchmod(descriptor, mode)
+        except OSError:
+            os.close(descriptor)
+            raise
+    return descriptor
+
+
+def _open_append(directory: int, name: str, mode: int) -> int:
+    if mode & _UMASK:
+        with suppress(FileExistsError):
+            return _create(directory, name, mode, _APPEND | os.O_EXCL)
+    return os.open(name, _APPEND, mode, dir_fd=directory)
+
+
+def _mkdir(directory: int, name: str, mode: int) -> None:
+    os.mkdir(name, mode, dir_fd=directory)
+    if mode & _UMASK:
+        # Through a descriptor: by its name, a link that took its place would be followed.
+        descriptor = os.open(name, _DIRECTORY, dir_fd=directory)
+        try:
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
+
+
+def _rename(source: int, name: str, target: int, new_name: str) -> None:
+    os.rename(name, new_name, src_dir_fd=source, dst_dir_fd=target)
+
+
+def _link(source: int, name: str, target: int, new_name: str) -> None:
+    os.link(name, new_name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+
+
+def _symlink(text: str, directory: int, name: str) -> None:
+    os.symlink(text, name, dir_fd=directory)
+
+
+def _unlink(directory: int, name: str) -> None:
+    os.unlink(name, dir_fd=directory)
+
+
+def _rmdir(directory: int, name: str) -> None:
+    os.rmdir(name, dir_fd=directory)
+
+
+def _touch(descriptor: int, nanoseconds: int) -> None:
+    os.utime(descriptor, ns=(nanoseconds, nanoseconds))
+
+
+def _syncfs(descriptor: int) -> None:
+    import ctypes  # heavy: loaded at the first commit point, and by no reader
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syncfs(descriptor) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

@@ -1,0 +1,99 @@
+"""Everything that lies beneath a directory, as the file system tells it; links are not followed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from molexp.disk.beneath import Directory
+from molexp.errors import FormatError, NotFoundError
+
+MAX_DEPTH = 200  # of directories: each holds a descriptor open while it is walked
+
+# What file systems, desktops and editors leave behind: reported, never a failure.
+_LITTER = (".DS_Store", "._*", ".nfs*", ".fuse_hidden*", "Thumbs.db", "desktop.ini", ".directory")
+
+
+class EntryType(StrEnum):
+    """What an entry of a directory is."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    LINK = "link"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One entry; ``path`` is relative to where the walk began."""
+
+    path: str
+    type: EntryType
+    size: int
+    mode: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+def is_litter(name: str) -> bool:
+    """Whether a name is one that nobody means to keep."""
+    return any(fnmatchcase(name, pattern) for pattern in _LITTER)
+
+
+def walk(directory: Directory, relative: str = "") -> Iterator[Found]:
+    """All entries beneath ``relative``, directories before what they hold, in order of names.
+
+    What vanishes during the walk is left out. Raises NotFoundError if the start is not there, and
+    FormatError where directories are nested so deep that nobody meant it.
+    """
+    with directory.enter(relative) as start:
+        yield from _walk(start, relative, 0)
+
+
+def _walk(directory: Directory, prefix: str, depth: int) -> Iterator[Found]:
+    if depth > MAX_DEPTH:
+        raise FormatError(
+            f"{directory.path} lies deeper than {MAX_DEPTH} directories",
+            cure="move it up, or out of the workspace",
+            path=directory.path,
+            place="",
+        )
+    for name in directory.names():
+        path = f"{prefix}/{name}" if prefix else name
+        try:
+            found = _found(path, directory.stat(name))
+        except NotFoundError:
+            continue
+        yield found
+        if found.type is EntryType.DIRECTORY:
+            try:
+                below = directory.enter(name)
+            except NotFoundError:
+                continue
+            with below:
+                yield from _walk(below, path, depth + 1)
+
+
+def _found(path: str, status: os.stat_result) -> Found:
+    return Found(
+        path=path,
+        type=_type_of(status.st_mode),
+        size=status.st_size,
+        mode=stat.S_IMODE(status.st_mode),
+        mtime_ns=status.st_mtime_ns,
+        ctime_ns=status.st_ctime_ns,
+        inode=status.st_ino,
+    )
+
+
+def _type_of(mode: int) -> EntryType:
+    if stat.S_ISREG(mode):
+        return EntryType.FILE
+    if stat.S_ISDIR(mode):
+        return EntryType.DIRECTORY
+    return EntryType.LINK if stat.S_ISLNK(mode) else EntryType.OTHER

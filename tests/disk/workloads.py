@@ -1,0 +1,318 @@
+"""What the fault harnesses run over the primitives of the disk: later floors add theirs beside it.
+
+Each workload is played in both ways of committing: one sync for the whole file system, and one for
+each file and directory. The oracles read plain files with the standard library alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from molexp.disk import layout, ledger, trash
+from molexp.disk.beneath import Directory
+from molexp.disk.commit import Batch, begin
+from molexp.disk.digest import HashingWriter
+from molexp.disk.record import Aside, write_new
+from molexp.errors import AlreadyExistsError
+from molexp.model.codec import join_line
+from molexp.testing.workload import Ack, Step, Workload
+
+MODES = layout.ACCESS["private"]
+WRITER = "e9c965e5f2-1-1-abcdef"  # fixed, so that every run makes the same calls
+UID = "01ARYZ6S410000000000000000"
+UNLINKS = frozenset({"unlink", "rmdir"})
+"""Whose refusal need not reach the caller: what stays aside is swept."""
+
+
+class DiskWorkload(Workload):
+    """What all workloads share: a root, a batch and a place to make things aside."""
+
+    writers = (WRITER,)
+
+    def __init__(self, *, one_by_one: bool) -> None:
+        self.one_by_one = one_by_one
+
+    @property
+    def name(self) -> str:
+        """The class, and how it commits."""
+        return f"{type(self).__name__}, {'one by one' if self.one_by_one else 'syncfs'}"
+
+    def prepare(self, root: Path) -> None:
+        (root / layout.META).write_bytes(b'{"format":1}')
+        (root / layout.TMP).mkdir(parents=True)
+
+    def begin(self, root: Path) -> tuple[Directory, Batch, Aside]:
+        """What a process holds that has just opened the workspace."""
+        top = Directory.open(root)
+        return top, begin(top, one_by_one=self.one_by_one), Aside(top, WRITER, MODES)
+
+
+class ExecutionWorkload(DiskWorkload):
+    """A scope, an execution with an artifact and a checkpoint, and its end."""
+
+    def steps(self, root: Path) -> Sequence[Step]:
+        top, batch, aside = self.begin(root)
+        held: dict[str, Any] = {}
+
+        def place() -> Directory:
+            if "place" not in held:
+                held["place"] = top.make("projects/qm9", MODES.directory, batch.changed)
+            return held["place"]  # type: ignore[no-any-return]
+
+        def appender() -> ledger.Appender:
+            if "ledger" not in held:
+                held["ledger"] = ledger.Appender(place(), layout.LEDGER, MODES.file)
+            return held["ledger"]  # type: ignore[no-any-return]
+
+        def append(name: str, value: Any) -> None:
+            appender().append(join_line(name, json.dumps(value).encode()))
+            batch.wrote(place(), layout.LEDGER)
+            batch.changed(place())
+
+        def start() -> Ack:
+            append("start", {"uid": UID})
+            return {"line": {"start": {"uid": UID}}}
+
+        def artifact() -> Ack:
+            with place().make(layout.ARTIFACTS, MODES.directory, batch.changed) as artifacts:
+                name = _free_name(artifacts, "model")
+                with HashingWriter(artifacts, name, MODES.file) as file:
+                    file.write(b"weights " * 64)
+                    file.write(b"more")
+                batch.wrote(artifacts, name)
+                batch.changed(artifacts)
+            line = {"path": f"{layout.ARTIFACTS}/{name}", "content_hash": file.content_hash}
+            append("asset", line)
+            return {"line": {"asset": line}}
+
+        def checkpoint() -> Ack:
+            append("asset", {"step": 1})
+            batch.commit()
+            return {"line": {"asset": {"step": 1}}, "commits": True}
+
+        def end() -> Ack:
+            manifest = _manifest(root / "projects/qm9")
+            data = json.dumps({"format": 1, "manifest": manifest}).encode()
+            aside.publish_file(data, place(), layout.END, 0o444, batch)
+            return {"end": manifest, "commits": True}
+
+        return [
+            Step("start", start),
+            Step("artifact", artifact),
+            Step("checkpoint", checkpoint, fresh_after_sync=True),
+            Step("end", end, fresh_after_sync=True, tolerates=UNLINKS),
+        ]
+
+    def check(self, root: Path, acks: Sequence[Ack]) -> list[str]:
+        place = root / "projects/qm9"
+        found = _lines(place / layout.LEDGER)
+        complaints = [
+            f"the acknowledged line {ack['line']} is lost"
+            for ack in acks
+            if "line" in ack and ack["line"] not in found
+        ]
+        promised = [ack["line"]["asset"] for ack in acks if "asset" in ack.get("line", {})]
+        complaints += [
+            f"{asset['path']} is not what was acknowledged"
+            for asset in promised
+            if "path" in asset and _sha256(place / asset["path"]) != asset["content_hash"]
+        ]
+        end = place / layout.END
+        if any("end" in ack for ack in acks) and not end.exists():
+            complaints.append("the acknowledged end is lost")
+        if end.exists():
+            complaints += _against_manifest(place, end)
+        return complaints
+
+
+class ScopesWorkload(DiskWorkload):
+    """Scopes that are made aside, and contended for."""
+
+    def steps(self, root: Path) -> Sequence[Step]:
+        top, batch, aside = self.begin(root)
+
+        def make(name: str) -> Callable[[], Ack]:
+            def act() -> Ack:
+                data = json.dumps({"format": 1, "name": name}).encode()
+
+                def fill(made: Directory) -> None:
+                    write_new(made, layout.META, data, 0o444)
+                    batch.wrote(made, layout.META)
+                    batch.changed(made)
+
+                with top.make(layout.PROJECTS, MODES.directory, batch.changed) as projects:
+                    try:
+                        aside.publish_directory(fill, projects, name, batch).close()
+                    except AlreadyExistsError:
+                        pass  # a retry after a commit that failed finds its own
+                batch.commit()
+                return {"scope": name, "commits": True}
+
+            return act
+
+        return [Step(f"make {name}", make(name), fresh_after_sync=True) for name in ("one", "two")]
+
+    def check(self, root: Path, acks: Sequence[Ack]) -> list[str]:
+        complaints = []
+        promised = {ack["scope"] for ack in acks}
+        for name in promised:
+            if not (root / layout.PROJECTS / name / layout.META).exists():
+                complaints.append(f"the scope {name} is lost")
+            elif json.loads((root / layout.PROJECTS / name / layout.META).read_bytes()) != {
+                "format": 1,
+                "name": name,
+            }:
+                complaints.append(f"the record of {name} is damaged")
+        return complaints
+
+
+class EditsWorkload(DiskWorkload):
+    """Lines that several processes append to one file, the last of which left it torn."""
+
+    def prepare(self, root: Path) -> None:
+        super().prepare(root)
+        (root / "edits-host-me.jsonl").write_bytes(b'\n{"edit":{"number":0}}\n\n{"edit":{"num')
+
+    def steps(self, root: Path) -> Sequence[Step]:
+        top, batch, _aside = self.begin(root)
+        held: list[ledger.Appender] = []
+
+        def append(number: int) -> Callable[[], Ack]:
+            def act() -> Ack:
+                if not held:
+                    held.append(
+                        ledger.Appender(top, "edits-host-me.jsonl", MODES.file, shared=True)
+                    )
+                held[0].append(join_line("edit", b'{"number":%d}' % number))
+                return {"line": {"edit": {"number": number}}}
+
+            return act
+
+        def sync() -> Ack:
+            batch.wrote(top, "edits-host-me.jsonl")
+            batch.commit()
+            return {"commits": True}
+
+        return [
+            *(Step(f"edit {number}", append(number)) for number in (1, 2, 3)),
+            Step("sync", sync, fresh_after_sync=True),
+            Step("edit 4", append(4)),
+        ]
+
+    def check(self, root: Path, acks: Sequence[Ack]) -> list[str]:
+        found = _lines(root / "edits-host-me.jsonl")
+        wanted = [{"edit": {"number": 0}}, *(ack["line"] for ack in acks if "line" in ack)]
+        return [f"the acknowledged edit {line} is lost" for line in wanted if line not in found]
+
+
+class RemovalWorkload(DiskWorkload):
+    """A closed directory that is removed."""
+
+    place = "projects/qm9/0001"
+    in_trash = f"{layout.TRASH}/{UID}/{layout.CONTENT}"
+
+    def prepare(self, root: Path) -> None:
+        super().prepare(root)
+        self.make_closed(root / self.place)
+
+    def make_closed(self, closed: Path) -> None:
+        """An ended execution, as far as its modes go."""
+        closed.mkdir(parents=True)
+        (closed / layout.END).write_bytes(b"{}")
+        (closed / layout.END).chmod(0o444)
+        closed.chmod(0o555)
+
+    def record(self) -> trash.Removed:
+        """What says where it came from."""
+        moment = datetime(2026, 1, 1, tzinfo=UTC)
+        return trash.Removed(uid=UID, path=self.place, at=moment, writer=WRITER, by="me")
+
+    def steps(self, root: Path) -> Sequence[Step]:
+        top, batch, aside = self.begin(root)
+
+        def remove() -> Ack:
+            trash.remove(top, self.record(), aside, batch, MODES.directory)
+            return {"lies": self.in_trash, "commits": True}
+
+        return [Step("remove", remove, fresh_after_sync=True, tolerates=UNLINKS)]
+
+    def check(self, root: Path, acks: Sequence[Ack]) -> list[str]:
+        held = [path for path in (self.place, self.in_trash) if (root / path).exists()]
+        complaints = []
+        if not held or (acks and held != [acks[-1]["lies"]]):
+            complaints.append(f"it lies in {held}")
+        complaints += [
+            f"{path} lost what it held"
+            for path in held
+            if (root / path / layout.END).read_bytes() != b"{}"
+        ]
+        if held == [self.in_trash]:
+            record = json.loads((root / layout.TRASH / UID / layout.REMOVED).read_bytes())
+            if record["path"] != self.place:
+                complaints.append("the trash does not say where it came from")
+        return complaints
+
+
+class RestoreWorkload(RemovalWorkload):
+    """A closed directory that is put back."""
+
+    def prepare(self, root: Path) -> None:
+        DiskWorkload.prepare(self, root)
+        (root / self.place).parent.mkdir(parents=True)
+        self.make_closed(root / self.in_trash)
+        (root / layout.TRASH / UID / layout.REMOVED).write_bytes(self.record().to_json())
+
+    def steps(self, root: Path) -> Sequence[Step]:
+        top, batch, _aside = self.begin(root)
+
+        def restore() -> Ack:
+            trash.restore(top, UID, batch)
+            return {"lies": self.place, "commits": True}
+
+        return [Step("restore", restore, fresh_after_sync=True, tolerates=UNLINKS)]
+
+
+ALL = (ExecutionWorkload, ScopesWorkload, EditsWorkload, RemovalWorkload, RestoreWorkload)
+
+
+def _free_name(directory: Directory, stem: str) -> str:
+    taken = set(directory.names())
+    return next(name for n in range(1, 99) if (name := f"{stem}.v{n}") not in taken)
+
+
+def _manifest(place: Path) -> dict[str, str]:
+    files = (path for path in place.rglob("*") if path.is_file() and path.name != layout.END)
+    return {str(path.relative_to(place)): _sha256(path) for path in files}
+
+
+def _against_manifest(place: Path, end: Path) -> list[str]:
+    try:
+        manifest = json.loads(end.read_bytes())["manifest"]
+    except ValueError:
+        return ["the end is torn"]
+    return [
+        f"{path} is not what the end says of it"
+        for path, digest in manifest.items()
+        if _sha256(place / path) != digest
+    ]
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    lines = []
+    for line in path.read_bytes().split(b"\n") if path.exists() else []:
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            continue
+    return lines
+
+
+def _sha256(path: Path) -> str:
+    if not path.is_file():
+        return "nothing"
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
