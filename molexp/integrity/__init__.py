@@ -1,0 +1,1 @@
+"""Floor 3a: whether a workspace still is what was written."""

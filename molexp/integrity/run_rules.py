@@ -1,0 +1,258 @@
+"""The rules of docs/format for runs: their executions, requests, assets and ends."""
+
+from __future__ import annotations
+
+import re
+
+from molexp.disk import layout
+from molexp.errors import InvalidNameError, TransitionError
+from molexp.integrity.findings import Findings
+from molexp.model.asset import Asset, CheckpointAsset, ErrorTraceAsset, Producer
+from molexp.model.digest import hex_of, of_bytes
+from molexp.model.execution import (
+    End,
+    ExecutionState,
+    Input,
+    Request,
+    Start,
+    StateChange,
+    check_transition,
+)
+from molexp.model.names import check_path
+from molexp.model.profile import config_hash
+from molexp.model.record import Record
+
+_REQUEST = re.compile(r"([0-9]{4,})-(.+)-(cancel|pause|resume)\.json", re.ASCII)
+_DIGESTS = re.compile(rf"{layout.DIGESTS_PREFIX}[0-9]{{4,}}\.json", re.ASCII)
+_METRICS = re.compile(r"metrics(-[^/]+)?\.jsonl")
+_LATE = re.compile(r"ledger-[^/]+\.jsonl|logs/.+-[0-9a-f]{10}-[0-9]+-[0-9]+-[0-9a-f]{6,}\.log")
+"""What a joined writer may still have written after the end."""
+_LEDGER_LINES = frozenset(["start", "asset", "input", "paused", "resumed"])
+_ENTRIES = frozenset(
+    [
+        layout.LEDGER,
+        layout.END,
+        layout.END_WITHOUT_LINKS.partition("/")[0],
+        layout.METRICS,
+        layout.ERROR,
+        layout.ARTIFACTS,
+        layout.CHECKPOINTS,
+        layout.LOGS,
+        layout.WORK,
+    ]
+)
+
+Lines = list[tuple[str, Record]]
+
+
+def check_asset(findings: Findings, directory: str, record: str, asset: Asset) -> None:
+    """An asset and its bytes, which lie beneath ``directory``."""
+    findings.name(asset.asset_id, record)
+    findings.assets[asset.asset_id] = asset
+    if asset.producer is not None:
+        _check_producer(findings, record, asset.producer)
+    if isinstance(asset, CheckpointAsset):
+        findings.refer(record, asset.parent)
+    try:
+        check_path(asset.name)
+    except InvalidNameError as error:
+        findings.report("NAME-1", record, error.message)
+    if asset.path is None:
+        return
+    path = f"{directory}/{asset.path}"
+    if not leads_down(asset.path):
+        findings.report("ASSET-4", record, f"{asset.path!r} does not lead straight down")
+    elif path not in findings.types:
+        findings.report("WRITE-3", record, f"{asset.path!r} is not there")
+    elif asset.content_hash is not None or asset.size is not None:
+        digest, size = findings.sum_of(path)
+        rule = "ASSET-6" if findings.is_file(path) else "ASSET-7"
+        if asset.content_hash not in (None, digest) or asset.size not in (None, size):
+            findings.report(rule, record, f"{asset.path} has {size} bytes of {digest}")
+
+
+def _check_producer(findings: Findings, record: str, producer: Producer) -> None:
+    for uid in producer.consumed:
+        findings.refer(record, uid)
+    said = [part is not None for part in (producer.run, producer.execution)]
+    if record.endswith(layout.ASSET):
+        if any(said) and not all(said):
+            findings.report("ASSET-5", record, "says only one of the run and the execution")
+    elif any(said):
+        findings.report("ASSET-5", record, "where a ledger lies says the run and the execution")
+
+
+def leads_down(path: str) -> bool:
+    """Whether a path is relative, and made of names alone."""
+    return all(step not in ("", ".", "..") for step in path.split("/")) and "\0" not in path
+
+
+def check_run(findings: Findings, path: str, uid: str | None) -> set[str]:
+    """A run's executions and requests; the names that belong to it."""
+    names = findings.below[path]
+    numbers = {name: number for name in names if (number := layout.execution_number(name))}
+    for number, name in enumerate(sorted(numbers, key=lambda name: numbers[name]), 1):
+        if numbers[name] != number:
+            findings.report("LAYOUT-5", f"{path}/{name}", f"there is no execution {number}")
+            break
+    for name, number in numbers.items():
+        has_end = _check_execution(findings, f"{path}/{name}", uid)
+        if not has_end and number != max(numbers.values()):
+            findings.report("EXEC-2", f"{path}/{name}", "has no end, and another one follows it")
+    for name in findings.below.get(f"{path}/{layout.REQUESTS}", ()):
+        place = f"{path}/{layout.REQUESTS}/{name}"
+        request = findings.record(place, Request)
+        match = _REQUEST.fullmatch(name)
+        if match is None:
+            findings.report("LAYOUT-6", place, "no request has such a name")
+        elif request is not None:
+            said = (layout.execution_name(request.execution), request.writer, request.verb)
+            if said != match.groups():
+                findings.report("LAYOUT-6", place, f"the request in it is {'-'.join(said)}")
+    return {*numbers, layout.REQUESTS, *(name for name in names if _DIGESTS.fullmatch(name))}
+
+
+def _check_execution(findings: Findings, path: str, uid: str | None) -> bool:
+    """An execution of the run with this uid, or a hold on it; whether it has an end."""
+    names = findings.below[path]
+    for name in names:
+        joined = name.startswith(layout.LEDGER_PREFIX) or _METRICS.fullmatch(name)
+        if name not in _ENTRIES and not joined:
+            findings.report("LAYOUT-3", f"{path}/{name}", "an execution holds no such entry")
+    ending = _ending(findings, path)
+    own = _ledger(findings, f"{path}/{layout.LEDGER}")
+    others = [
+        _ledger(findings, f"{path}/{name}")
+        for name in names
+        if name.startswith(layout.LEDGER_PREFIX)
+    ]
+    first = own[0][1] if own else None
+    if not isinstance(first, Start) or any(name == "start" for name, _ in own[1:]):
+        findings.report("LEDGER-1", f"{path}/{layout.LEDGER}", "its first line alone is the start")
+    if any(name == "start" for ledger in others for name, _ in ledger):
+        findings.report("LEDGER-4", path, "a joined writer's ledger has no start")
+    if isinstance(first, Start):
+        _check_start(findings, f"{path}/{layout.LEDGER}", first)
+        if uid not in (None, first.run):
+            findings.report("EXEC-3", path, f"was started for the run {first.run}")
+        if ending not in (None, layout.END if first.links else layout.END_WITHOUT_LINKS):
+            findings.report("END-7", path, f"its start says that {ending} is not its end")
+    assets: dict[str, Asset] = {}
+    state = _replay(findings, path, own, assets)
+    late = set[str]()
+    for ledger in others:
+        _replay(findings, path, ledger, assets)
+        late |= {asset.path for _, asset in ledger if isinstance(asset, Asset) and asset.path}
+    for asset in assets.values():
+        check_asset(findings, path, f"{path}/{layout.LEDGER}", asset)
+    _check_lines(findings, path)
+    if ending is None:
+        return False
+    end = findings.record(f"{path}/{ending}", End)
+    if end is not None:
+        _check_step(findings, path, state, end.status)
+        _check_end(findings, path, end, first)
+        _check_manifest(findings, path, end, late)
+    return True
+
+
+def _ending(findings: Findings, path: str) -> str | None:
+    """Where the end of an execution lies in it; None if it has none."""
+    places = (layout.END, layout.END_WITHOUT_LINKS)
+    return next((place for place in places if findings.is_file(f"{path}/{place}")), None)
+
+
+def _check_lines(findings: Findings, path: str) -> None:
+    """Metrics and log records are lines, too."""
+    live = _ending(findings, path) is None
+    for file in findings.files(path):
+        name = file[len(path) + 1 :]
+        if _METRICS.fullmatch(name):
+            list(findings.lines(file, ["metric"], live=live))
+        elif name == layout.RECORDS:
+            list(findings.lines(file, ["message"], live=live))
+
+
+def _ledger(findings: Findings, path: str) -> Lines:
+    if not findings.is_file(path):
+        findings.report("LEDGER-1", path, "an execution has a ledger")
+        return []
+    live = _ending(findings, path.rpartition("/")[0]) is None
+    return list(findings.lines(path, _LEDGER_LINES, live=live))
+
+
+def _check_start(findings: Findings, path: str, start: Start) -> None:
+    findings.name(start.uid, path)
+    findings.refer(path, start.resumed_from)
+    owner = start.owner
+    where = f"{owner.boot_id}\n{owner.pid_namespace}\n{owner.time_namespace}"
+    kernel = hex_of(of_bytes(where.encode()))[:10]
+    if not start.writer.startswith(f"{kernel}-{owner.pid}-{owner.started}-"):
+        findings.report("ID-3", path, f"the writer {start.writer!r} is not {owner}")
+    if start.config_hash not in (None, config_hash(start.config)):
+        findings.report("LEDGER-3", path, f"config_hash is not {config_hash(start.config)}")
+    code, environment = start.snapshot.code, start.snapshot.environment
+    if code is not None:
+        for digest in (code.patch, *(file.object for file in code.files)):
+            findings.need(path, digest)
+    if environment is not None:
+        for digest in (environment.packages, *environment.lock_files.values()):
+            findings.need(path, digest)
+
+
+def _replay(
+    findings: Findings, path: str, lines: Lines, assets: dict[str, Asset]
+) -> ExecutionState:
+    """Take in the lines of a ledger; the state that they lead to."""
+    state = ExecutionState.RUNNING
+    for name, record in lines:
+        if isinstance(record, Asset):
+            assets[record.asset_id] = record
+        elif isinstance(record, Input):
+            findings.refer(f"{path}/{layout.LEDGER}", record.asset, record.content_hash)
+        elif isinstance(record, StateChange):
+            wanted = ExecutionState.PAUSED if name == "paused" else ExecutionState.RUNNING
+            _check_step(findings, path, state, wanted)
+            state = wanted
+    return state
+
+
+def _check_step(
+    findings: Findings, path: str, state: ExecutionState, wanted: ExecutionState
+) -> None:
+    try:
+        check_transition(state, wanted)
+    except TransitionError as error:
+        findings.report("EXEC-1", path, error.message)
+
+
+def _check_end(findings: Findings, path: str, end: End, start: Record | None) -> None:
+    """What an end says of itself."""
+    place = f"{path}/{layout.END}"
+    if isinstance(start, Start) and end.uid != start.uid:
+        findings.report("END-2", place, f"ends {end.uid}, and the ledger starts {start.uid}")
+    traces = [findings.assets.get(end.error.trace)] if end.error and end.error.trace else []
+    if not all(isinstance(trace, ErrorTraceAsset) for trace in traces):
+        findings.report("END-6", place, "the trace of its error is no error_trace that is here")
+
+
+def _check_manifest(findings: Findings, path: str, end: End, late: set[str]) -> None:
+    """The files of an ended execution are those of its manifest, byte for byte."""
+    place = f"{path}/{layout.END}"
+    lying = {file[len(path) + 1 :] for file in findings.files(path)} - {
+        layout.END,
+        layout.END_WITHOUT_LINKS,
+    }
+    listed = {entry.path: entry for entry in end.manifest}
+    for name, entry in listed.items():
+        if not leads_down(name):
+            findings.report("END-3", place, f"{name!r} does not lead straight down")
+        elif name not in lying:
+            findings.report("WRITE-3", place, f"{name!r} is not there")
+        elif not _LATE.fullmatch(name):
+            digest, size = findings.sum_of(f"{path}/{name}")
+            if size != entry.size or entry.content_hash not in (None, digest):
+                findings.report("END-5", f"{path}/{name}", "is not what the end says it was")
+    for name in sorted(lying - listed.keys() - late):
+        if not _LATE.fullmatch(name):
+            findings.report("END-4", f"{path}/{name}", "is not in the manifest of the end")

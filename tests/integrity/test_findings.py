@@ -1,0 +1,51 @@
+"""molexp.integrity.findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from molexp.disk.tree import open_tree
+from molexp.integrity.findings import Findings, Violation
+from molexp.model.digest import of_bytes
+from molexp.model.scope import WorkspaceMeta
+from tests.format.lab import CANCELLED, DATA, SUCCEEDED, TEMPLATE
+
+
+@pytest.fixture
+def findings() -> Iterator[Findings]:
+    """What a look at the template finds."""
+    with open_tree(TEMPLATE) as tree:
+        found = Findings(tree)
+        found.look()
+        yield found
+
+
+def test_a_look_finds_every_file(findings: Findings) -> None:
+    files = [path for name in sorted(findings.below[""]) for path in findings.files(name)]
+    there = [path for path in TEMPLATE.rglob("*") if path.is_file() and path.parent != TEMPLATE]
+    assert sorted(files) == sorted(path.relative_to(TEMPLATE).as_posix() for path in there)
+    assert findings.violations == []
+
+
+def test_a_file_is_added_up_once(findings: Findings) -> None:
+    path = f"{DATA}/files/qm9-sample.csv"
+    data = (TEMPLATE / path).read_bytes()
+    assert findings.sum_of(path) == (of_bytes(data), len(data))
+    assert findings.sum_of(path) is findings.sum_of(path)
+    assert findings.sum_of(f"{SUCCEEDED}/artifacts/residuals")[1] == 58
+
+
+def test_a_record_that_is_not_there_is_reported(findings: Findings) -> None:
+    assert findings.record("meta.json", WorkspaceMeta) is not None
+    assert findings.record("projects/meta.json", WorkspaceMeta) is None
+    assert [violation.rule for violation in findings.violations] == ["WRITE-3"]
+
+
+def test_lines_of_other_names_are_reported(findings: Findings) -> None:
+    path = f"{CANCELLED}/metrics.jsonl"
+    assert len(list(findings.lines(path, ["metric"]))) == 6
+    assert list(findings.lines(path, ["edit"])) == []
+    wrong = Violation("LINE-6", path, "a line of 'metric' does not belong here")
+    assert findings.violations == [wrong] * 6
