@@ -96,6 +96,7 @@ class Owner(Record):
     host: str
     boot_id: str
     pid_namespace: str
+    time_namespace: str = ""
     pid: Annotated[int, Field(ge=1)]
     started: Count
 
@@ -107,6 +108,9 @@ class Start(Document):
     """The first line of a ledger: who started it, when, with which configuration and code."""
 
     uid: Uid
+    run: Uid
+    purpose: Literal["run", "hold"] = "run"
+    links: bool = True
     owner: Owner
     writer: str
     at: UtcTime

@@ -1,0 +1,175 @@
+"""`molexp demo`: make a small workspace, check it, and show what is in it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from molexp.disk import door, layout
+from molexp.disk.beneath import Directory
+from molexp.disk.tree import DirectoryTree, open_tree
+from molexp.disk.walk import EntryType
+from molexp.errors import AlreadyExistsError, MolexpError
+from molexp.integrity.conformance import Violation, check_workspace
+from molexp.integrity.survey import ExecutionSurvey, ScopeSurvey, survey
+from molexp.model.asset import OutputAsset
+from molexp.model.scope import ExperimentMeta, RunMeta, ScopeKind
+
+
+def add_to(commands: Any) -> None:
+    """Describe the command to the parser."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "demo", help="make a small workspace, check it and show it", description=__doc__
+    )
+    parser.add_argument("path", nargs="?", default="molexp-demo", help="a directory to make")
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make, check, show; 1 if the check finds anything."""
+    target = Path(arguments.path)
+    copy_template(target)
+    with open_tree(target) as tree:
+        violations = check_workspace(tree)
+        files = sum(found.type is EntryType.FILE for found in tree.walk())
+    problems: list[MolexpError] = []
+    with Directory.open(target) as root:
+        scopes = list(survey(root, problems))
+    if arguments.json:
+        print(json.dumps(_as_json(target, files, violations, problems, scopes), indent=2))
+    else:
+        print("\n".join(_as_text(target, files, violations, problems, scopes)))
+    return 1 if violations or problems else 0
+
+
+def template_path() -> Path:
+    """The workspace that travels with the package."""
+    package = Path(__file__).parents[1]
+    installed = package / "workspace_template"
+    return installed if installed.is_dir() else package.parent / "workspace_template"
+
+
+def copy_template(target: Path) -> None:
+    """Copy the template to where nothing lies yet; raises AlreadyExistsError."""
+    try:
+        target.mkdir(parents=True)
+    except FileExistsError as error:
+        raise AlreadyExistsError(
+            f"{target} is there already",
+            cure=f"name another place, as in `molexp demo {target}-2`, or remove that one",
+            kind="directory",
+            key=str(target),
+            path=str(target),
+        ) from error
+    modes = layout.ACCESS["private"]
+    with DirectoryTree(template_path()) as template, Directory.open(target) as root:
+        found = list(template.walk())
+        closed = {
+            os.path.dirname(entry.path)
+            for entry in found
+            if os.path.basename(entry.path) == layout.END
+        }
+        for entry in found:
+            if entry.type is EntryType.DIRECTORY:
+                root.make(entry.path, modes.directory).close()
+                continue
+            ended = any(_lies_in(entry.path, place) for place in closed)
+            above, _, name = entry.path.rpartition("/")
+            with root.enter(above) as directory, template.open(entry.path) as source:
+                mode = modes.ended_file if ended else modes.file
+                fd = door.create(directory.fd, name, mode)
+                try:
+                    door.write_all(fd, source.read())
+                finally:
+                    os.close(fd)
+        for entry in reversed(found):
+            is_directory = entry.type is EntryType.DIRECTORY
+            if is_directory and any(_lies_in(entry.path, place) for place in closed):
+                with root.enter(entry.path) as directory:
+                    door.chmod(directory.fd, modes.ended_directory)
+
+
+def _lies_in(path: str, place: str) -> bool:
+    return path == place or path.startswith(f"{place}/")
+
+
+def _as_text(
+    target: Path,
+    files: int,
+    violations: list[Violation],
+    problems: list[MolexpError],
+    scopes: list[ScopeSurvey],
+) -> Iterator[str]:
+    yield f"made     {target}, a workspace of {files} plain files"
+    found = len(violations) + len(problems)
+    yield f"checked  {files} files: {f'{found} things are wrong' if found else 'all is right'}"
+    yield from (f"  {violation.path}: {violation.message}" for violation in violations)
+    yield from (f"  {problem}" for problem in problems)
+    yield ""
+    for scope in scopes:
+        yield from _scope_lines(scope)
+    yield ""
+    yield "Next: look at the files, beginning with one run's ledger.jsonl and end.json."
+
+
+def _scope_lines(scope: ScopeSurvey) -> Iterator[str]:
+    indent = "  " * len(scope.address)
+    kind = scope.address.kind
+    said = {ScopeKind.RUN: scope.address[-1] if scope.address else ""}.get(kind, scope.meta.name)
+    line = f"{indent}{kind} {said}"
+    if isinstance(scope.meta, RunMeta):
+        line += f"  {scope.status}  {_pairs(scope.meta.parameters)}"
+    elif isinstance(scope.meta, ExperimentMeta):
+        line += f"  {_pairs(scope.meta.params)}"
+    yield line.rstrip()
+    yield from (f"{indent}  data {asset.name} v{asset.version}" for asset in scope.data)
+    for execution in scope.executions:
+        yield f"{indent}  {execution.number:04d} {execution.status}: {_story(execution)}"
+
+
+def _story(execution: ExecutionSurvey) -> str:
+    if execution.end is not None and execution.end.error is not None:
+        return f"{execution.end.error.type}: {execution.end.error.message}"
+    results = {
+        asset.name: asset.value for asset in execution.assets if isinstance(asset, OutputAsset)
+    }
+    return f"{len(execution.assets)} assets  {_pairs(results)}".rstrip()
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return "  ".join(f"{name}={value}" for name, value in values.items())
+
+
+def _as_json(
+    target: Path,
+    files: int,
+    violations: list[Violation],
+    problems: list[MolexpError],
+    scopes: list[ScopeSurvey],
+) -> dict[str, Any]:
+    return {
+        "path": str(target),
+        "files": files,
+        "violations": [
+            {"rule": each.rule, "path": each.path, "message": each.message} for each in violations
+        ],
+        "problems": [str(problem) for problem in problems],
+        "scopes": [
+            {
+                "address": str(scope.address),
+                "kind": scope.address.kind,
+                "name": scope.meta.name,
+                "status": scope.status if scope.address.kind is ScopeKind.RUN else None,
+                "executions": [
+                    {"number": execution.number, "status": execution.status}
+                    for execution in scope.executions
+                ],
+            }
+            for scope in scopes
+        ],
+    }
