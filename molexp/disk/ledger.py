@@ -49,6 +49,8 @@ class Appender:
         self._shared = shared
         # What a previous process left torn at the end of the file must not swallow a line.
         self._torn = status.st_size > 0
+        self.size = status.st_size
+        """How long the file is, if nobody else writes to it."""
         self._lock = Lock()
 
     @property
@@ -72,6 +74,7 @@ class Appender:
                 line = b"\n" + line
             self._torn = True
             written = door.write(self._fd, line)
+            self.size += written
             if written != len(line):
                 raise StorageError(
                     f"{self.path}: only {written} of {len(line)} bytes of a line were written",

@@ -318,7 +318,7 @@ def test_no_swap_of_a_link_leads_a_read_outside(root: Directory, lab: Path) -> N
 def test_looking_before_opening_loses_that_race(lab: Path) -> None:
     with _swapping(lab):
         for _ in range(200_000):
-            with suppress(FileNotFoundError, NotADirectoryError):
+            with suppress(OSError):  # a look that found it half swapped
                 if _naive_read(lab) == SECRET:
                     return
     raise AssertionError("the harness is too tame: it did not even catch the known-bad twin")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,11 +19,17 @@ from molexp.testing.kill import kill_everywhere
 from molexp.testing.powerloss import lose_power, remove_each_sync
 from molexp.testing.refusals import refuse_everywhere
 from molexp.testing.workload import Workload
-from tests.disk.workloads import ALL
+from tests.disk.workloads import ALL, SYNCED, DiskWorkload
 
-WORKLOADS = [workload(one_by_one=way) for workload in ALL for way in (False, True)]
 
-every_workload = pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def _each(kinds: Sequence[type[DiskWorkload]]) -> pytest.MarkDecorator:
+    """Every one of these workloads, in both ways of committing."""
+    workloads = [kind(one_by_one=way) for kind in kinds for way in (False, True)]
+    return pytest.mark.parametrize("workload", workloads, ids=lambda workload: workload.name)
+
+
+every_workload = _each(ALL)
+synced_workload = _each(SYNCED)
 
 
 @every_workload
@@ -42,14 +48,14 @@ def test_a_refused_call_acknowledges_nothing_and_works_once_its_cause_is_gone(
     assert report.complaints == [], str(report)
 
 
-@every_workload
+@synced_workload
 def test_what_is_committed_survives_power_loss_in_every_legal_state(workload: Workload) -> None:
     report = lose_power(workload)
     assert report.tried > 5
     assert report.complaints == [], str(report)
 
 
-@every_workload
+@synced_workload
 def test_no_sync_can_be_left_out(workload: Workload) -> None:
     removals = remove_each_sync(workload, states=1_000)
     assert removals

@@ -17,6 +17,7 @@ from molexp.disk import layout, ledger, trash
 from molexp.disk.beneath import Directory
 from molexp.disk.commit import Batch, begin
 from molexp.disk.digest import HashingWriter
+from molexp.disk.journal import Journal
 from molexp.disk.record import Aside, write_new
 from molexp.errors import AlreadyExistsError
 from molexp.model.codec import join_line
@@ -277,7 +278,53 @@ class RestoreWorkload(RemovalWorkload):
         return [Step("restore", restore, fresh_after_sync=True, tolerates=UNLINKS)]
 
 
-ALL = (ExecutionWorkload, ScopesWorkload, EditsWorkload, RemovalWorkload, RestoreWorkload)
+class JournalWorkload(DiskWorkload):
+    """Changes that are hinted at: whatever changed, a line that names it is there.
+
+    A kill leaves it so; power loss need not, for whoever boots next looks at everything.
+    """
+
+    def prepare(self, root: Path) -> None:
+        super().prepare(root)
+        (root / layout.JOURNAL).mkdir()
+        (root / layout.JOURNAL / "mark.before").touch()
+
+    def steps(self, root: Path) -> Sequence[Step]:
+        top, batch, aside = self.begin(root)
+        journal = Journal(top, aside, MODES)
+
+        def change(name: str) -> Callable[[], Ack]:
+            def act() -> Ack:
+                with journal.changing(name):
+                    aside.publish_file(b"{}", top, name, 0o444, batch)
+                return {"changed": name, "commits": True}
+
+            return act
+
+        return [
+            Step(name, change(name), fresh_after_sync=True, tolerates=UNLINKS)
+            for name in ("one", "two")
+        ]
+
+    def check(self, root: Path, acks: Sequence[Ack]) -> list[str]:
+        there = {name for name in ("one", "two") if (root / name).exists()}
+        lines = [line for path in root.glob(f"{layout.JOURNAL}/*.jsonl") for line in _lines(path)]
+        hinted = {name for line in lines for name in line.get("touch", {}).get("at", ())}
+        lost = {ack["changed"] for ack in acks} - there
+        complaints = [f"{name} is lost" for name in sorted(lost)]
+        if lines:
+            complaints += [f"nothing hints at {name}" for name in sorted(there - hinted)]
+        return complaints
+
+
+ALL = (
+    ExecutionWorkload,
+    ScopesWorkload,
+    EditsWorkload,
+    RemovalWorkload,
+    RestoreWorkload,
+    JournalWorkload,
+)
 
 
 def _free_name(directory: Directory, stem: str) -> str:

@@ -1,0 +1,151 @@
+"""Hints: before a writer changes something it says where, so that readers know where to look.
+
+A journal is the hints of one process; it is never truth, and anyone may delete it. Its writer finds
+that out before its call returns, and says everything again in a new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from threading import RLock
+
+from molexp.disk import door, layout, owner
+from molexp.disk.beneath import Directory
+from molexp.disk.commit import begin
+from molexp.disk.ledger import Appender
+from molexp.disk.record import Aside
+from molexp.errors import AlreadyExistsError, FormatError, NotFoundError
+from molexp.model.codec import join_line
+
+MARK_PREFIX = "mark."
+FRESH_SECONDS = 12 * 3600.0
+"""Half of the day after which a folder forgets the hints of a silent writer."""
+
+
+def subtree(address: str) -> str:
+    """The prefix that means a scope and all that it holds.
+
+    >>> subtree("qm9/baseline"), subtree("")
+    ('qm9/baseline/**', '**')
+    """
+    return f"{address}/**" if address else "**"
+
+
+class Journal:
+    """The hints of this process in one workspace; made when the first is given.
+
+    A hint that is older than ``fresh`` seconds when its change is made is given again.
+    """
+
+    def __init__(
+        self, root: Directory, aside: Aside, modes: layout.Modes, *, fresh: float = FRESH_SECONDS
+    ) -> None:
+        self._fresh = fresh
+        self._root = root
+        self._aside = aside
+        self._modes = modes
+        self._names = count(1)
+        self._numbers = count(1)
+        self._lock = RLock()
+        self._open: _Open | None = None
+
+    @contextmanager
+    def changing(self, *prefixes: str) -> Iterator[None]:
+        """Hint at these addresses, or subtrees, before and after the block that changes them.
+
+        Leaving the block makes sure that the hint can still be found; what it raises passes, for a
+        change that failed may have happened in part.
+        """
+        since = _now()
+        number = self._touch(prefixes)
+        try:
+            yield
+        finally:
+            self._settle(number, prefixes, since)
+
+    def close(self) -> None:
+        """Say that no more hints come."""
+        with self._lock:
+            if self._open is not None:
+                self._open.append(join_line("closed", b"{}"))
+                self._leave()
+
+    def _touch(self, prefixes: tuple[str, ...]) -> int:
+        with self._lock:
+            number = next(self._numbers)
+            hint = json.dumps({"n": number, "at": prefixes}, separators=(",", ":"))
+            self._journal().append(join_line("touch", hint.encode()))
+            return number
+
+    def _settle(self, number: int, prefixes: tuple[str, ...], since: float) -> None:
+        """Say that the change is made; again and in a new journal for as long as that is lost."""
+        with self._lock:
+            while True:
+                self._journal().append(join_line("done", b"%d" % number))
+                is_lost = self._journal().is_lost()
+                if not is_lost and _now() - since < self._fresh:
+                    return
+                if is_lost:
+                    self._leave()
+                since = _now()
+                number = self._touch(prefixes)
+
+    def _journal(self) -> _Open:
+        if self._open is None:
+            with self._root.make(layout.JOURNAL, self._modes.directory) as directory:
+                if not any(name.startswith(MARK_PREFIX) for name in directory.names()):
+                    make_mark(directory, self._modes.file)
+                self._open = self._begin(directory)
+        return self._open
+
+    def _begin(self, directory: Directory) -> _Open:
+        """A journal under a name that was never used, there from the first with its owner."""
+        first = join_line("writer", owner.current().to_json())
+        while True:
+            name = f"{owner.writer()}.{next(self._names)}.jsonl"
+            try:
+                unsynced = begin(self._root, "process")
+                self._aside.publish_file(first, directory, name, self._modes.file, unsynced)
+            except AlreadyExistsError:
+                continue  # this process has the workspace open twice
+            return _Open(self._root, directory, name, self._modes.file)
+
+    def _leave(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+
+class _Open(Appender):
+    """A journal while it is written."""
+
+    def __init__(self, root: Directory, directory: Directory, name: str, mode: int) -> None:
+        super().__init__(directory, name, mode)
+        self._root = root
+        self._relative = f"{layout.JOURNAL}/{name}"
+        self._inode = os.fstat(self.fd).st_ino
+
+    def is_lost(self) -> bool:
+        """Whether its path leads to anything but the bytes that were written."""
+        try:
+            status = self._root.stat(self._relative)
+        except (NotFoundError, FormatError):
+            return True
+        return (status.st_ino, status.st_size) != (self._inode, self.size)
+
+
+def make_mark(directory: Directory, mode: int) -> str:
+    """Make a mark in the journal directory: whoever does not know it looks at everything."""
+    name = f"{MARK_PREFIX}{owner.writer()}.{os.urandom(8).hex()}"
+    os.close(door.create(directory.fd, name, mode))
+    return name
+
+
+def _now() -> float:
+    """Seconds that go on while the machine sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
