@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,14 @@ def add_to(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "demo", help="make a small workspace, check it and show it", description=__doc__
     )
-    parser.add_argument("path", nargs="?", default="molexp-demo", help="a directory to make")
+    parser.add_argument("path", nargs="?", help="a directory to make (default: molexp-demo)")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Make, check, show; 1 if the check finds anything."""
-    target = Path(arguments.path)
+    target = Path(arguments.path) if arguments.path else _free_place()
     copy_template(target)
     with open_tree(target) as tree:
         violations = check_workspace(tree)
@@ -56,16 +57,17 @@ def template_path() -> Path:
 
 def copy_template(target: Path) -> None:
     """Copy the template to where nothing lies yet; raises AlreadyExistsError."""
-    try:
-        target.mkdir(parents=True)
-    except FileExistsError as error:
-        raise AlreadyExistsError(
-            f"{target} is there already",
-            cure=f"name another place, as in `molexp demo {target}-2`, or remove that one",
-            kind="directory",
-            key=str(target),
-            path=str(target),
-        ) from error
+    with Directory.open(target.absolute().parent) as parent:
+        try:
+            door.mkdir(parent.fd, target.name, layout.ROOT_MODES["private"])
+        except FileExistsError as error:
+            raise AlreadyExistsError(
+                f"{target} is there already",
+                cure=f"name another place, as in `molexp demo {target}-2`, or remove that one",
+                kind="directory",
+                key=str(target),
+                path=str(target),
+            ) from error
     modes = layout.ACCESS["private"]
     with DirectoryTree(template_path()) as template, Directory.open(target) as root:
         found = list(template.walk())
@@ -92,6 +94,12 @@ def copy_template(target: Path) -> None:
             if is_directory and any(_lies_in(entry.path, place) for place in closed):
                 with root.enter(entry.path) as directory:
                     door.chmod(directory.fd, modes.ended_directory)
+
+
+def _free_place() -> Path:
+    """Where the demo goes if nobody says: beside those that were made before."""
+    names = chain(["molexp-demo"], (f"molexp-demo-{number}" for number in count(2)))
+    return next(path for path in map(Path, names) if not path.exists())
 
 
 def _lies_in(path: str, place: str) -> bool:
@@ -138,7 +146,8 @@ def _story(execution: ExecutionSurvey) -> str:
     results = {
         asset.name: asset.value for asset in execution.assets if isinstance(asset, OutputAsset)
     }
-    return f"{len(execution.assets)} assets  {_pairs(results)}".rstrip()
+    number = len(execution.assets)
+    return f"{number} asset{'' if number == 1 else 's'}  {_pairs(results)}".rstrip()
 
 
 def _pairs(values: dict[str, Any]) -> str:

@@ -317,14 +317,10 @@ class JournalWorkload(DiskWorkload):
         return complaints
 
 
-ALL = (
-    ExecutionWorkload,
-    ScopesWorkload,
-    EditsWorkload,
-    RemovalWorkload,
-    RestoreWorkload,
-    JournalWorkload,
-)
+SYNCED = (ExecutionWorkload, ScopesWorkload, EditsWorkload, RemovalWorkload, RestoreWorkload)
+"""Those whose promises survive power loss."""
+
+ALL = (*SYNCED, JournalWorkload)
 
 
 def _free_name(directory: Directory, stem: str) -> str:
