@@ -85,7 +85,7 @@ class Directory:
         try:
             wanted = min(size, limit) + 1
             data = os.read(fd, wanted)
-            if len(data) < wanted:
+            if len(data) == size <= limit:
                 return data
             return self._read_rest(fd, data, limit, relative)
         except OSError as error:

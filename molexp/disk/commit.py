@@ -131,7 +131,10 @@ class _EachOne(_Syncing):
         status = os.fstat(directory.fd)
         key = (status.st_dev, status.st_ino)
         if key not in self._held:
-            self._held[key] = Directory(os.dup(directory.fd), directory.path)
+            try:
+                self._held[key] = Directory(os.dup(directory.fd), directory.path)
+            except OSError as error:
+                raise StorageError.of(error, "hold open", directory.path) from error
         return key
 
     def _sync(self) -> None:

@@ -171,6 +171,9 @@ def entries(lines: LineReader) -> Iterator[Entry]:
             elif name in LINES:
                 yield Entry(line.offset, name, LINES[name].from_json(inner, place))
         except FormatError as error:
+            inside = error.details.get("place")
+            error.details["path"] = lines.path
+            error.details["place"] = f"byte {line.offset}{f', {inside}' if inside else ''}"
             lines.problems.append(error)
         except ValueError as error:
             lines.problems.append(

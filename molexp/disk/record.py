@@ -93,8 +93,8 @@ class Aside:
     ) -> Directory:
         """Create a directory that is there with all that ``fill`` puts into it, or not at all.
 
-        AlreadyExistsError if something has that name; ``fill`` may be called once more if
-        ``.molexp`` is deleted meanwhile.
+        AlreadyExistsError if something has that name that is no empty directory; ``fill`` may be
+        called once more if ``.molexp`` is deleted meanwhile.
         """
         for _attempt in range(ATTEMPTS):
             made = self._make_directory()

@@ -16,7 +16,7 @@ from typing import Literal
 from molexp.disk import door, layout
 from molexp.disk.beneath import Directory
 from molexp.disk.commit import Batch
-from molexp.disk.owner import Life, judge_writer
+from molexp.disk.owner import Life, judge_writer, writer
 from molexp.disk.record import NO_LINKS, Aside, read, taken, write_new
 from molexp.errors import ConflictError, FormatError, NotFoundError
 from molexp.model.record import Document, Uid, UtcTime
@@ -141,8 +141,12 @@ def sweep(root: Directory) -> list[str]:
     with suppress(NotFoundError), root.enter(layout.TMP) as tmp:
         for name in tmp.names():
             if judge_writer(name.partition(".")[0]) is Life.DEAD:
-                delete(tmp, name)
-                swept.append(name)
+                # Renamed first: what is half deleted must not be given a name by anybody.
+                ours = f"{writer()}.swept.{name}"
+                with suppress(FileNotFoundError):  # somebody else sweeps, too
+                    door.rename(tmp.fd, name, tmp.fd, ours)
+                    delete(tmp, ours)
+                    swept.append(name)
     return swept
 
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, Self, cast
 
 from molexp.disk.beneath import Directory, components
-from molexp.disk.walk import MAX_DEPTH, EntryType, Found, walk
+from molexp.disk.walk import MAX_DEPTH, EntryType, Found, Problems, walk
 from molexp.errors import FormatError, MolexpError, NotFoundError, StorageError
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ class Tree(Protocol):
     def names(self, relative: str = "") -> list[str]:
         """The names of all entries of a directory, sorted."""
 
-    def walk(self, relative: str = "") -> Iterator[Found]:
-        """All entries beneath a directory, directories before what they hold."""
+    def walk(self, relative: str = "", problems: Problems | None = None) -> Iterator[Found]:
+        """All entries beneath a directory; what cannot be looked into joins ``problems``."""
 
     def where(self, relative: str) -> str:
         """The full path of ``relative``, for messages."""
@@ -103,8 +103,8 @@ class DirectoryTree(_Closing):
         with self._root.enter(relative) as directory:
             return directory.names()
 
-    def walk(self, relative: str = "") -> Iterator[Found]:
-        return walk(self._root, relative)
+    def walk(self, relative: str = "", problems: Problems | None = None) -> Iterator[Found]:
+        return walk(self._root, relative, problems)
 
     def where(self, relative: str) -> str:
         return self._root.where(relative)
@@ -192,7 +192,7 @@ class ZipTree(_Closing):
             raise self._missing(relative, "directory")
         return sorted(self._below[relative])
 
-    def walk(self, relative: str = "") -> Iterator[Found]:
+    def walk(self, relative: str = "", problems: Problems | None = None) -> Iterator[Found]:
         for name in self.names(relative):
             path = f"{relative}/{name}" if relative else name
             yield self._found(path)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from molexp.disk.beneath import Directory
-from molexp.errors import FormatError, NotFoundError
+from molexp.errors import FormatError, MolexpError, NotFoundError
 
 MAX_DEPTH = 200  # of directories: each holds a descriptor open while it is walked
 
@@ -45,24 +45,25 @@ def is_litter(name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in _LITTER)
 
 
-def walk(directory: Directory, relative: str = "") -> Iterator[Found]:
+Problems = list[MolexpError]
+
+
+def walk(
+    directory: Directory, relative: str = "", problems: Problems | None = None
+) -> Iterator[Found]:
     """All entries beneath ``relative``, directories before what they hold, in order of names.
 
-    What vanishes during the walk is left out. Raises NotFoundError if the start is not there, and
-    FormatError where directories are nested so deep that nobody meant it.
+    What vanishes during the walk is left out. Raises NotFoundError if the start is not there. A
+    directory below it that cannot be looked into, or lies deeper than anybody meant, joins
+    ``problems`` and is passed over; without a list of problems it raises.
     """
     with directory.enter(relative) as start:
-        yield from _walk(start, relative, 0)
+        yield from _walk(start, relative, 0, problems)
 
 
-def _walk(directory: Directory, prefix: str, depth: int) -> Iterator[Found]:
-    if depth > MAX_DEPTH:
-        raise FormatError(
-            f"{directory.path} lies deeper than {MAX_DEPTH} directories",
-            cure="move it up, or out of the workspace",
-            path=directory.path,
-            place="",
-        )
+def _walk(
+    directory: Directory, prefix: str, depth: int, problems: Problems | None
+) -> Iterator[Found]:
     for name in directory.names():
         path = f"{prefix}/{name}" if prefix else name
         try:
@@ -72,11 +73,34 @@ def _walk(directory: Directory, prefix: str, depth: int) -> Iterator[Found]:
         yield found
         if found.type is EntryType.DIRECTORY:
             try:
-                below = directory.enter(name)
+                below = _look_into(directory, name, depth + 1)
             except NotFoundError:
                 continue
+            except MolexpError as error:
+                if problems is None:
+                    raise
+                problems.append(error)
+                continue
             with below:
-                yield from _walk(below, path, depth + 1)
+                yield from _walk(below, path, depth + 1, problems)
+
+
+def _look_into(directory: Directory, name: str, depth: int) -> Directory:
+    """A directory to walk, if it may be listed and does not lie too deep."""
+    if depth > MAX_DEPTH:
+        raise FormatError(
+            f"{directory.where(name)} lies deeper than {MAX_DEPTH} directories",
+            cure="move it up, or out of the workspace",
+            path=directory.where(name),
+            place="",
+        )
+    below = directory.enter(name)
+    try:
+        below.names()
+    except MolexpError:
+        below.close()
+        raise
+    return below
 
 
 def _found(path: str, status: os.stat_result) -> Found:

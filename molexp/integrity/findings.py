@@ -65,19 +65,20 @@ class Findings:
 
     def look(self) -> None:
         """Walk the workspace once; litter and what is disposable is passed over."""
-        try:
-            for found in self.tree.walk():
-                above, _, name = found.path.rpartition("/")
-                if found.path.partition("/")[0] in _DISPOSABLE or is_litter(name):
-                    continue
-                self.types[found.path] = found.type
-                self.below.setdefault(above, []).append(name)
-                if found.type is EntryType.DIRECTORY:
-                    self.below.setdefault(found.path, [])
-                elif found.type is not EntryType.FILE and f"/{layout.WORK}/" not in found.path:
-                    self.report("LAYOUT-9", found.path, f"is a {found.type}")
-        except FormatError as error:
-            self.report("LAYOUT-12", "", str(error))
+        problems: list[MolexpError] = []
+        for found in self.tree.walk(problems=problems):
+            above, _, name = found.path.rpartition("/")
+            if found.path.partition("/")[0] in _DISPOSABLE or is_litter(name):
+                continue
+            self.types[found.path] = found.type
+            self.below.setdefault(above, []).append(name)
+            if found.type is EntryType.DIRECTORY:
+                self.below.setdefault(found.path, [])
+            elif found.type is not EntryType.FILE and f"/{layout.WORK}/" not in found.path:
+                self.report("LAYOUT-9", found.path, f"is a {found.type}")
+        for problem in problems:
+            rule = "LAYOUT-12" if isinstance(problem, FormatError) else "RECORD-12"
+            self.report(rule, "", str(problem))
 
     def is_file(self, path: str) -> bool:
         """Whether a regular file lies there."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from molexp.disk.beneath import Directory
 from molexp.disk.walk import MAX_DEPTH, EntryType, Found, is_litter, walk
-from molexp.errors import FormatError, NotFoundError, StorageError
+from molexp.errors import FormatError, MolexpError, NotFoundError, StorageError
 from tests.users import User
 
 NAMES = ["a", "a-b", "a.b", "a b", "a\nb", "-rf", "b", "ü", "\U0001f642", "\udcff\udcfe", "*", "\\"]
@@ -173,3 +173,25 @@ def test_a_directory_that_may_not_be_read_is_a_typed_error(user: User, mode: int
     else:
         with pytest.raises(StorageError, match="closed"):
             user.run(body)
+
+
+@pytest.mark.users
+def test_a_directory_that_cannot_be_looked_into_hides_no_other(user: User) -> None:
+    def look() -> tuple[list[str], int]:
+        problems: list[MolexpError] = []
+        for name in ("a", "closed", "z"):
+            (user.directory / name).mkdir()
+            (user.directory / name / "file").touch()
+        (user.directory / "closed").chmod(0o000)
+        deep = user.directory / "z" / "/".join("d" * (MAX_DEPTH + 5))
+        deep.mkdir(parents=True)
+        with Directory.open(user.directory) as root:
+            found = [each.path for each in walk(root, problems=problems)]
+        (user.directory / "closed").chmod(0o700)
+        return [path for path in found if path.endswith("file")], len(problems)
+
+    files, problems = user.run(look)
+    if user.name == "root":
+        assert (files, problems) == (["a/file", "closed/file", "z/file"], 1)
+    else:
+        assert (files, problems) == (["a/file", "z/file"], 2)
