@@ -19,7 +19,19 @@ from molexp.testing.kill import kill_everywhere
 from molexp.testing.powerloss import lose_power, remove_each_sync
 from molexp.testing.refusals import refuse_everywhere
 from molexp.testing.workload import Workload
-from tests.disk.workloads import ALL, SYNCED, DiskWorkload
+from tests.disk.workloads import (
+    ALL,
+    SYNCED,
+    DiskWorkload,
+    EditsWorkload,
+    ExecutionWorkload,
+    JournalWorkload,
+    ScopesWorkload,
+)
+
+NIGHTLY = os.environ.get("MOLEXP_PROFILE") == "nightly"
+KILLS = 10_000 if NIGHTLY else 200
+STATES = 200_000 if NIGHTLY else 2_000
 
 
 def _each(kinds: Sequence[type[DiskWorkload]]) -> pytest.MarkDecorator:
@@ -39,6 +51,18 @@ def test_nothing_acknowledged_is_lost_by_a_kill_at_any_call(workload: Workload) 
     assert report.complaints == [], str(report)
 
 
+@pytest.mark.parametrize(
+    ("kind", "points_a_round"),
+    [(ExecutionWorkload, 41), (ScopesWorkload, 12), (EditsWorkload, 9), (JournalWorkload, 22)],
+)
+def test_nothing_acknowledged_is_lost_by_a_kill_in_a_long_life(
+    kind: type[DiskWorkload], points_a_round: int
+) -> None:
+    report = kill_everywhere(kind(rounds=KILLS // points_a_round + 1))
+    assert report.tried >= KILLS
+    assert report.complaints == [], str(report)
+
+
 @every_workload
 def test_a_refused_call_acknowledges_nothing_and_works_once_its_cause_is_gone(
     workload: Workload,
@@ -50,8 +74,18 @@ def test_a_refused_call_acknowledges_nothing_and_works_once_its_cause_is_gone(
 
 @synced_workload
 def test_what_is_committed_survives_power_loss_in_every_legal_state(workload: Workload) -> None:
-    report = lose_power(workload)
+    report = lose_power(workload, states=STATES)
     assert report.tried > 5
+    assert report.complaints == [], str(report)
+
+
+@pytest.mark.parametrize("way", [False, True], ids=["syncfs", "one by one"])
+@pytest.mark.parametrize("kind", [ExecutionWorkload, ScopesWorkload])
+def test_what_is_committed_in_a_long_life_survives_power_loss(
+    kind: type[DiskWorkload], way: bool
+) -> None:
+    report = lose_power(kind(one_by_one=way, rounds=6), states=STATES)
+    assert report.tried > STATES // 2
     assert report.complaints == [], str(report)
 
 

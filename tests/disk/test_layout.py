@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from molexp.disk import layout
 from molexp.model.scope import Address
 
-SLUGS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
+SLUGS = st.from_regex(r"[a-z0-9]{1,6}(-[a-z0-9]{1,6})?", fullmatch=True)
 GROUP = """
 import os, stat, sys
 os.umask(0o022)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from molexp.disk import layout, ledger, trash
+from molexp.disk import layout, ledger, owner, trash
 from molexp.disk.beneath import Directory
 from molexp.disk.commit import Batch, begin
 from molexp.disk.digest import HashingWriter
@@ -31,12 +32,19 @@ UNLINKS = frozenset({"unlink", "rmdir"})
 
 
 class DiskWorkload(Workload):
-    """What all workloads share: a root, a batch and a place to make things aside."""
+    """What all workloads share: a root, a batch and a place to make things aside.
+
+    ``rounds`` is how often the history is lived, each time in another place.
+    """
 
     writers = (WRITER,)
 
-    def __init__(self, *, one_by_one: bool) -> None:
+    def __init__(self, *, one_by_one: bool = False, rounds: int = 1) -> None:
         self.one_by_one = one_by_one
+        self.rounds = rounds
+        # Records are completed when they are first used: here, and not in every forked child.
+        owner.current().to_json()
+        trash.Removed.model_rebuild()
 
     @property
     def name(self) -> str:
@@ -54,120 +62,127 @@ class DiskWorkload(Workload):
 
 
 class ExecutionWorkload(DiskWorkload):
-    """A scope, an execution with an artifact and a checkpoint, and its end."""
+    """An execution with artifacts and a checkpoint, and its end."""
 
     def steps(self, root: Path) -> Sequence[Step]:
         top, batch, aside = self.begin(root)
-        held: dict[str, Any] = {}
-
-        def place() -> Directory:
-            if "place" not in held:
-                held["place"] = top.make("projects/qm9", MODES.directory, batch.changed)
-            return held["place"]  # type: ignore[no-any-return]
-
-        def appender() -> ledger.Appender:
-            if "ledger" not in held:
-                held["ledger"] = ledger.Appender(place(), layout.LEDGER, MODES.file)
-            return held["ledger"]  # type: ignore[no-any-return]
-
-        def append(name: str, value: Any) -> None:
-            appender().append(join_line(name, json.dumps(value).encode()))
-            batch.wrote(place(), layout.LEDGER)
-            batch.changed(place())
-
-        def start() -> Ack:
-            append("start", {"uid": UID})
-            return {"line": {"start": {"uid": UID}}}
-
-        def artifact() -> Ack:
-            with place().make(layout.ARTIFACTS, MODES.directory, batch.changed) as artifacts:
-                name = _free_name(artifacts, "model")
-                with HashingWriter(artifacts, name, MODES.file) as file:
-                    file.write(b"weights " * 64)
-                    file.write(b"more")
-                batch.wrote(artifacts, name)
-                batch.changed(artifacts)
-            line = {"path": f"{layout.ARTIFACTS}/{name}", "content_hash": file.content_hash}
-            append("asset", line)
-            return {"line": {"asset": line}}
-
-        def checkpoint() -> Ack:
-            append("asset", {"step": 1})
-            batch.commit()
-            return {"line": {"asset": {"step": 1}}, "commits": True}
-
-        def end() -> Ack:
-            manifest = _manifest(root / "projects/qm9")
-            data = json.dumps({"format": 1, "manifest": manifest}).encode()
-            aside.publish_file(data, place(), layout.END, 0o444, batch)
-            return {"end": manifest, "commits": True}
-
-        return [
-            Step("start", start),
-            Step("artifact", artifact),
-            Step("checkpoint", checkpoint, fresh_after_sync=True),
-            Step("end", end, fresh_after_sync=True, tolerates=UNLINKS),
-        ]
-
-    def check(self, root: Path, acks: Sequence[Ack]) -> list[str]:
-        place = root / "projects/qm9"
-        found = _lines(place / layout.LEDGER)
-        complaints = [
-            f"the acknowledged line {ack['line']} is lost"
-            for ack in acks
-            if "line" in ack and ack["line"] not in found
-        ]
-        promised = [ack["line"]["asset"] for ack in acks if "asset" in ack.get("line", {})]
-        complaints += [
-            f"{asset['path']} is not what was acknowledged"
-            for asset in promised
-            if "path" in asset and _sha256(place / asset["path"]) != asset["content_hash"]
-        ]
-        end = place / layout.END
-        if any("end" in ack for ack in acks) and not end.exists():
-            complaints.append("the acknowledged end is lost")
-        if end.exists():
-            complaints += _against_manifest(place, end)
-        return complaints
-
-
-class ScopesWorkload(DiskWorkload):
-    """Scopes that are made aside, and contended for."""
-
-    def steps(self, root: Path) -> Sequence[Step]:
-        top, batch, aside = self.begin(root)
-
-        def make(name: str) -> Callable[[], Ack]:
-            def act() -> Ack:
-                data = json.dumps({"format": 1, "name": name}).encode()
-
-                def fill(made: Directory) -> None:
-                    write_new(made, layout.META, data, 0o444)
-                    batch.wrote(made, layout.META)
-                    batch.changed(made)
-
-                with top.make(layout.PROJECTS, MODES.directory, batch.changed) as projects:
-                    try:
-                        aside.publish_directory(fill, projects, name, batch).close()
-                    except AlreadyExistsError:
-                        pass  # a retry after a commit that failed finds its own
-                batch.commit()
-                return {"scope": name, "commits": True}
-
-            return act
-
-        return [Step(f"make {name}", make(name), fresh_after_sync=True) for name in ("one", "two")]
+        lives = [_Execution(f"projects/qm9-{n}", top, batch, aside) for n in range(self.rounds)]
+        return [step for life in lives for step in life.steps()]
 
     def check(self, root: Path, acks: Sequence[Ack]) -> list[str]:
         complaints = []
-        promised = {ack["scope"] for ack in acks}
-        for name in promised:
-            if not (root / layout.PROJECTS / name / layout.META).exists():
+        for place in {ack["place"] for ack in acks}:
+            mine = [ack for ack in acks if ack["place"] == place]
+            complaints += [f"{place}: {text}" for text in _check_execution(root / place, mine)]
+        return complaints
+
+
+class _Execution:
+    """One execution while it is written."""
+
+    def __init__(self, path: str, top: Directory, batch: Batch, aside: Aside) -> None:
+        self.path = path
+        self.batch = batch
+        self.aside = aside
+        self._top = top
+        self._place: Directory | None = None
+        self._ledger: ledger.Appender | None = None
+
+    def steps(self) -> list[Step]:
+        return [
+            Step("start", lambda: self.say("start", {"uid": UID})),
+            *(Step(name, partial(self.save, name)) for name in ("model", "figure", "table")),
+            Step("checkpoint", self.checkpoint, fresh_after_sync=True),
+            Step("last artifact", partial(self.save, "last")),
+            Step("end", self.end, fresh_after_sync=True, tolerates=UNLINKS),
+        ]
+
+    def place(self) -> Directory:
+        if self._place is None:
+            self._place = self._top.make(self.path, MODES.directory, self.batch.changed)
+        return self._place
+
+    def say(self, name: str, value: Any, **ack: Any) -> Ack:
+        if self._ledger is None:
+            self._ledger = ledger.Appender(self.place(), layout.LEDGER, MODES.file)
+            self.batch.changed(self.place())
+        self._ledger.append(join_line(name, json.dumps(value).encode()))
+        self.batch.wrote(self.place(), layout.LEDGER)
+        return {"place": self.path, "line": {name: value}, **ack}
+
+    def save(self, stem: str) -> Ack:
+        with self.place().make(layout.ARTIFACTS, MODES.directory, self.batch.changed) as artifacts:
+            name = _free_name(artifacts, stem)
+            with HashingWriter(artifacts, name, MODES.file) as file:
+                file.write(b"weights " * 8)
+                file.write(b"more")
+            self.batch.wrote(artifacts, name)
+            self.batch.changed(artifacts)
+        path = f"{layout.ARTIFACTS}/{name}"
+        return self.say("asset", {"path": path, "content_hash": file.content_hash})
+
+    def checkpoint(self) -> Ack:
+        ack = self.say("asset", {"step": 1}, commits=True)
+        self.batch.commit()
+        return ack
+
+    def end(self) -> Ack:
+        manifest = _manifest(Path(self.place().path))
+        data = json.dumps({"format": 1, "manifest": manifest}).encode()
+        self.aside.publish_file(data, self.place(), layout.END, 0o444, self.batch)
+        return {"place": self.path, "end": True, "commits": True}
+
+
+def _check_execution(place: Path, acks: Sequence[Ack]) -> list[str]:
+    found = _lines(place / layout.LEDGER)
+    lines = [ack["line"] for ack in acks if "line" in ack]
+    complaints = [f"the acknowledged line {line} is lost" for line in lines if line not in found]
+    promised = [line["asset"] for line in lines if "asset" in line]
+    complaints += [
+        f"{asset['path']} is not what was acknowledged"
+        for asset in promised
+        if "path" in asset and _sha256(place / asset["path"]) != asset["content_hash"]
+    ]
+    end = place / layout.END
+    if end.exists():
+        complaints += _against_manifest(place, end)
+    elif any("end" in ack for ack in acks):
+        complaints.append("the acknowledged end is lost")
+    return complaints
+
+
+class ScopesWorkload(DiskWorkload):
+    """Scopes that are made aside and renamed into place."""
+
+    def steps(self, root: Path) -> Sequence[Step]:
+        top, batch, aside = self.begin(root)
+
+        def make(name: str) -> Ack:
+            data = json.dumps({"format": 1, "name": name}).encode()
+
+            def fill(made: Directory) -> None:
+                write_new(made, layout.META, data, 0o444)
+                batch.wrote(made, layout.META)
+                batch.changed(made)
+
+            with top.make(layout.PROJECTS, MODES.directory, batch.changed) as projects:
+                try:
+                    aside.publish_directory(fill, projects, name, batch).close()
+                except AlreadyExistsError:
+                    pass  # a retry after a commit that failed finds its own
+            batch.commit()
+            return {"scope": name, "commits": True}
+
+        names = [f"{name}-{n}" for n in range(self.rounds) for name in ("one", "two")]
+        return [Step(f"make {name}", partial(make, name), fresh_after_sync=True) for name in names]
+
+    def check(self, root: Path, acks: Sequence[Ack]) -> list[str]:
+        complaints = []
+        for name in {ack["scope"] for ack in acks}:
+            record = root / layout.PROJECTS / name / layout.META
+            if not record.exists():
                 complaints.append(f"the scope {name} is lost")
-            elif json.loads((root / layout.PROJECTS / name / layout.META).read_bytes()) != {
-                "format": 1,
-                "name": name,
-            }:
+            elif json.loads(record.read_bytes()) != {"format": 1, "name": name}:
                 complaints.append(f"the record of {name} is damaged")
         return complaints
 
@@ -175,38 +190,35 @@ class ScopesWorkload(DiskWorkload):
 class EditsWorkload(DiskWorkload):
     """Lines that several processes append to one file, the last of which left it torn."""
 
+    file = "edits-host-me.jsonl"
+
     def prepare(self, root: Path) -> None:
         super().prepare(root)
-        (root / "edits-host-me.jsonl").write_bytes(b'\n{"edit":{"number":0}}\n\n{"edit":{"num')
+        (root / self.file).write_bytes(b'\n{"edit":{"number":0}}\n\n{"edit":{"num')
 
     def steps(self, root: Path) -> Sequence[Step]:
         top, batch, _aside = self.begin(root)
         held: list[ledger.Appender] = []
 
-        def append(number: int) -> Callable[[], Ack]:
-            def act() -> Ack:
-                if not held:
-                    held.append(
-                        ledger.Appender(top, "edits-host-me.jsonl", MODES.file, shared=True)
-                    )
-                held[0].append(join_line("edit", b'{"number":%d}' % number))
-                return {"line": {"edit": {"number": number}}}
-
-            return act
+        def append(number: int) -> Ack:
+            if not held:
+                held.append(ledger.Appender(top, self.file, MODES.file, shared=True))
+            held[0].append(join_line("edit", b'{"number":%d}' % number))
+            return {"line": {"edit": {"number": number}}}
 
         def sync() -> Ack:
-            batch.wrote(top, "edits-host-me.jsonl")
+            batch.wrote(top, self.file)
             batch.commit()
             return {"commits": True}
 
-        return [
-            *(Step(f"edit {number}", append(number)) for number in (1, 2, 3)),
-            Step("sync", sync, fresh_after_sync=True),
-            Step("edit 4", append(4)),
-        ]
+        steps = []
+        for first in range(1, 4 * self.rounds, 4):
+            steps += [Step(f"edit {n}", partial(append, n)) for n in range(first, first + 4)]
+            steps.append(Step("sync", sync, fresh_after_sync=True))
+        return [*steps, Step("edit -1", partial(append, -1))]
 
     def check(self, root: Path, acks: Sequence[Ack]) -> list[str]:
-        found = _lines(root / "edits-host-me.jsonl")
+        found = _lines(root / self.file)
         wanted = [{"edit": {"number": 0}}, *(ack["line"] for ack in acks if "line" in ack)]
         return [f"the acknowledged edit {line} is lost" for line in wanted if line not in found]
 
@@ -293,21 +305,22 @@ class JournalWorkload(DiskWorkload):
         top, batch, aside = self.begin(root)
         journal = Journal(top, aside, MODES)
 
-        def change(name: str) -> Callable[[], Ack]:
-            def act() -> Ack:
-                with journal.changing(name):
-                    aside.publish_file(b"{}", top, name, 0o444, batch)
-                return {"changed": name, "commits": True}
-
-            return act
+        def change(name: str) -> Ack:
+            with journal.changing(name):
+                aside.publish_file(b"{}", top, name, 0o444, batch)
+            return {"changed": name, "commits": True}
 
         return [
-            Step(name, change(name), fresh_after_sync=True, tolerates=UNLINKS)
-            for name in ("one", "two")
+            Step(name, partial(change, name), fresh_after_sync=True, tolerates=UNLINKS)
+            for name in self.names()
         ]
 
+    def names(self) -> list[str]:
+        """What is changed."""
+        return [f"{name}-{n}" for n in range(self.rounds) for name in ("one", "two")]
+
     def check(self, root: Path, acks: Sequence[Ack]) -> list[str]:
-        there = {name for name in ("one", "two") if (root / name).exists()}
+        there = {name for name in self.names() if (root / name).exists()}
         lines = [line for path in root.glob(f"{layout.JOURNAL}/*.jsonl") for line in _lines(path)]
         hinted = {name for line in lines for name in line.get("touch", {}).get("at", ())}
         lost = {ack["changed"] for ack in acks} - there

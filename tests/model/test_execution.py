@@ -84,8 +84,9 @@ def test_a_state_equals_its_string_and_knows_whether_it_is_an_end(state: Executi
 
 def start(**members: object) -> dict[str, Any]:
     """The first line of a ledger."""
-    return {"format": 1, "uid": UID, "owner": json.loads(OWNER.to_json()), "writer": "w",
-            "at": "2026-11-20T12:00:00Z", **members}  # fmt: skip
+    owner = json.loads(OWNER.to_json())
+    said = {"format": 1, "uid": UID, "run": UID, "owner": owner, "writer": "w"}
+    return {**said, "at": "2026-11-20T12:00:00Z", **members}
 
 
 def test_a_start_says_of_which_format_the_ledger_is() -> None:
