@@ -113,6 +113,15 @@ class Directory:
             return False
         return True
 
+    def leads_to(self, relative: str, directory: Directory) -> bool:
+        """Whether what lies at ``relative`` now is this open directory."""
+        try:
+            there = self.stat(relative) if relative else os.fstat(self.fd)
+        except (NotFoundError, FormatError):
+            return False
+        here = os.fstat(directory.fd)
+        return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
     def names(self) -> list[str]:
         """The names of all entries, sorted."""
         try:

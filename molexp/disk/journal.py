@@ -55,18 +55,22 @@ class Journal:
         self._open: _Open | None = None
 
     @contextmanager
-    def changing(self, *prefixes: str) -> Iterator[None]:
+    def changing(
+        self, *prefixes: str, place: Directory | None = None, path: str = ""
+    ) -> Iterator[None]:
         """Hint at these addresses, or subtrees, before and after the block that changes them.
 
-        Leaving the block makes sure that the hint can still be found; what it raises passes, for a
-        change that failed may have happened in part.
+        Leaving the block makes sure that the hint can still be found, and that what was changed
+        through the open directory ``place`` still lies at ``path``: else it hints at everything.
+        What the block raises passes, for a change that failed may have happened in part.
         """
         since = _now()
         number = self._touch(prefixes)
         try:
             yield
         finally:
-            self._settle(number, prefixes, since)
+            moved = place is not None and not self._root.leads_to(path, place)
+            self._settle(number, prefixes, since, moved=moved)
 
     def close(self) -> None:
         """Say that no more hints come."""
@@ -82,16 +86,18 @@ class Journal:
             self._journal().append(join_line("touch", hint.encode()))
             return number
 
-    def _settle(self, number: int, prefixes: tuple[str, ...], since: float) -> None:
+    def _settle(self, number: int, prefixes: tuple[str, ...], since: float, *, moved: bool) -> None:
         """Say that the change is made; again and in a new journal for as long as that is lost."""
         with self._lock:
             while True:
                 self._journal().append(join_line("done", b"%d" % number))
                 is_lost = self._journal().is_lost()
-                if not is_lost and _now() - since < self._fresh:
+                if not is_lost and not moved and _now() - since < self._fresh:
                     return
                 if is_lost:
                     self._leave()
+                if moved:
+                    prefixes, moved = (subtree(""),), False
                 since = _now()
                 number = self._touch(prefixes)
 

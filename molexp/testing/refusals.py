@@ -251,9 +251,9 @@ class _Trial:
             self.complaints.append(
                 f"{self.steps[index].name!r} was acknowledged after its sync had failed"
             )
+        self.gate.lost.clear()
         self.workload.recover(self.root)
         self.steps = list(self.workload.steps(self.root))
-        self.gate.lost.clear()
         self.renewed = True
         return self.steps[index]
 

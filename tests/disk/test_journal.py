@@ -151,6 +151,18 @@ def test_a_writer_that_slept_hints_again_once_it_wakes(root: Directory) -> None:
     aside.close()
 
 
+def test_what_was_moved_while_it_was_changed_is_looked_for_everywhere(
+    root: Directory, hints: Journal, tmp_path: Path
+) -> None:
+    with root.make("runs/a", 0o755) as run:
+        with hints.changing("a", place=run, path="runs/a"):
+            pass
+        assert said(root)[-1] == {"done": 1}
+        with hints.changing("a", place=run, path="runs/a"):
+            (tmp_path / "runs/a").rename(tmp_path / "runs/b")
+    assert said(root)[-2:] == [{"touch": {"n": 3, "at": ["**"]}}, {"done": 3}]
+
+
 def test_a_change_whose_hint_cannot_be_written_is_not_made(root: Directory, hints: Journal) -> None:
     with hints.changing("qm9"):
         pass

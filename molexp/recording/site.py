@@ -1,0 +1,78 @@
+"""An open workspace, and what one process needs to write in it."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+
+from molexp.disk import layout, owner
+from molexp.disk.beneath import Directory
+from molexp.disk.commit import Batch, Durability, begin
+from molexp.disk.journal import Journal
+from molexp.disk.record import Aside
+from molexp.model.ids import ENTROPY_BYTES, run_id, ulid
+
+
+class Site:
+    """A workspace's root with this process's place aside and its journal.
+
+    A forked child gets its own of both when it first asks for them.
+    """
+
+    def __init__(
+        self, root: Directory, access: str = "private", durability: Durability = "power"
+    ) -> None:
+        self.root = root
+        self.modes = layout.ACCESS[access]
+        self.durability = durability
+        self._writer = ""
+        self._aside: Aside | None = None
+        self._journal: Journal | None = None
+
+    @property
+    def writer(self) -> str:
+        """The id under which this process writes."""
+        return owner.writer()
+
+    @property
+    def aside(self) -> Aside:
+        """Where this process makes things before they get their name."""
+        return self._mine()[0]
+
+    @property
+    def journal(self) -> Journal:
+        """The hints of this process."""
+        return self._mine()[1]
+
+    def batch(self) -> Batch:
+        """A new batch, to be begun before what it is to commit is written."""
+        return begin(self.root, self.durability)
+
+    def close(self) -> None:
+        """Say that no more hints come, and let go of the workspace."""
+        if self._writer == owner.writer() and self._journal is not None:
+            self._journal.close()
+        self.root.close()
+
+    def _mine(self) -> tuple[Aside, Journal]:
+        if self._aside is None or self._journal is None or self._writer != owner.writer():
+            self._writer = owner.writer()
+            self._aside = Aside(self.root, self._writer, self.modes)
+            self._journal = Journal(self.root, self._aside, self.modes)
+        return self._aside, self._journal
+
+
+def now() -> datetime:
+    """This moment."""
+    return datetime.now(UTC)
+
+
+def new_uid() -> str:
+    """An identity that nothing else has."""
+    return ulid(time.time_ns() // 1_000_000, os.urandom(ENTROPY_BYTES))
+
+
+def new_run_id(moment: datetime) -> str:
+    """A readable id for a run that was made at this moment."""
+    return run_id(f"{moment:%Y%m%d-%H%M%S}", os.urandom(5))
