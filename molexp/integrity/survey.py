@@ -14,7 +14,7 @@ from molexp.errors import FormatError, InvalidNameError, MolexpError, NotFoundEr
 from molexp.model.asset import Asset, DataAsset
 from molexp.model.execution import End, ExecutionState, Start, StateChange
 from molexp.model.record import Edit
-from molexp.model.scope import META, Address, ScopeMeta, effective
+from molexp.model.scope import META, Address, AnyMeta, ScopeMeta, effective
 
 
 @dataclass
@@ -68,7 +68,7 @@ def _survey(root: Directory, address: Address, problems: Problems) -> Iterator[S
         except (FormatError, NotFoundError) as error:
             problems.append(error)
         else:
-            found = ScopeSurvey(address, _edited(directory, meta, problems))
+            found = ScopeSurvey(address, edited(directory, meta, problems))
             found.data = list(_data(directory, problems))
             found.executions = list(_executions(directory, problems))
             yield found
@@ -89,7 +89,8 @@ def _names(directory: Directory, relative: str) -> list[str]:
         return []
 
 
-def _edited(directory: Directory, meta: ScopeMeta, problems: Problems) -> ScopeMeta:
+def edited(directory: Directory, meta: AnyMeta, problems: Problems) -> AnyMeta:
+    """A scope's record with all edits in its directory; those that do not fit join ``problems``."""
     edits: list[Edit] = []
     for name in directory.names():
         if name.startswith(layout.EDITS_PREFIX):
