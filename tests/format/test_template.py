@@ -172,7 +172,9 @@ def test_the_spec_names_every_member_of_every_document() -> None:
         return set(model.model_fields)
 
     documents: list[type[Record]] = [*META.values(), *kinds().values(), *Document.__subclasses__()]
-    wanted = {name for model in documents for name in names(model)}
+    ours = [model for model in documents if model.__module__.startswith("molexp.")]
+    wanted = {name for model in ours for name in names(model)}
+    assert len(wanted) > 40
     assert [name for name in sorted(wanted) if f"`{name}`" not in SPEC] == []
 
 
