@@ -5,16 +5,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
+import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from molexp.disk import door, layout
 from molexp.disk.beneath import Directory
+from molexp.disk.trash import delete
 from molexp.disk.tree import DirectoryTree, open_tree
 from molexp.disk.walk import EntryType
-from molexp.errors import AlreadyExistsError, MolexpError
+from molexp.errors import (
+    AlreadyExistsError,
+    InvalidInputError,
+    MolexpError,
+    NotFoundError,
+    StorageError,
+)
 from molexp.integrity.conformance import Violation, check_workspace
 from molexp.integrity.survey import ExecutionSurvey, ScopeSurvey, survey
 from molexp.model.asset import OutputAsset
@@ -33,7 +43,7 @@ def add_to(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make, check, show; 1 if the check finds anything."""
-    target = Path(arguments.path) if arguments.path else _free_place()
+    target = _free_place() if arguments.path is None else Path(arguments.path)
     copy_template(target)
     with open_tree(target) as tree:
         violations = check_workspace(tree)
@@ -56,50 +66,110 @@ def template_path() -> Path:
 
 
 def copy_template(target: Path) -> None:
-    """Copy the template to where nothing lies yet; raises AlreadyExistsError."""
-    with Directory.open(target.absolute().parent) as parent:
+    """Copy the template to where nothing lies yet; what fails on the way leaves nothing behind.
+
+    Raises AlreadyExistsError, NotFoundError if there is no directory to make it in, and
+    InvalidInputError for a path that nothing can have.
+    """
+    _check_free(target)
+    half = f".molexp-demo-{os.getpid()}-{secrets.token_hex(8)}-tmp"
+    with Directory.open(target.parent) as parent:
         try:
-            door.mkdir(parent.fd, target.name, layout.ROOT_MODES["private"])
-        except FileExistsError as error:
-            raise AlreadyExistsError(
-                f"{target} is there already",
-                cure=f"name another place, as in `molexp demo {target}-2`, or remove that one",
-                kind="directory",
-                key=str(target),
-                path=str(target),
-            ) from error
+            door.mkdir(parent.fd, half, layout.ROOT_MODES["private"])
+            with DirectoryTree(template_path()) as template, parent.enter(half) as root:
+                _fill(root, template)
+            door.rename(parent.fd, half, parent.fd, target.name)
+        except BaseException as error:
+            with suppress(MolexpError, OSError):  # the first error is the one to tell
+                delete(parent, half)
+            if isinstance(error, OSError) and not isinstance(error, MolexpError):
+                raise _refused(target, error) from error
+            raise
+
+
+def _fill(root: Directory, template: DirectoryTree) -> None:
+    """Copy each entry, and close what the template shows as ended."""
     modes = layout.ACCESS["private"]
-    with DirectoryTree(template_path()) as template, Directory.open(target) as root:
-        found = list(template.walk())
-        closed = {
-            os.path.dirname(entry.path)
-            for entry in found
-            if os.path.basename(entry.path) == layout.END
-        }
-        for entry in found:
-            if entry.type is EntryType.DIRECTORY:
-                root.make(entry.path, modes.directory).close()
-                continue
-            ended = any(_lies_in(entry.path, place) for place in closed)
-            above, _, name = entry.path.rpartition("/")
-            with root.enter(above) as directory, template.open(entry.path) as source:
-                mode = modes.ended_file if ended else modes.file
-                fd = door.create(directory.fd, name, mode)
-                try:
-                    door.write_all(fd, source.read())
-                finally:
-                    os.close(fd)
-        for entry in reversed(found):
-            is_directory = entry.type is EntryType.DIRECTORY
-            if is_directory and any(_lies_in(entry.path, place) for place in closed):
-                with root.enter(entry.path) as directory:
-                    door.chmod(directory.fd, modes.ended_directory)
+    found = list(template.walk())
+    closed = {
+        os.path.dirname(entry.path) for entry in found if os.path.basename(entry.path) == layout.END
+    }
+    for entry in found:
+        if entry.type is EntryType.DIRECTORY:
+            root.make(entry.path, modes.directory).close()
+            continue
+        ended = any(_lies_in(entry.path, place) for place in closed)
+        above, _, name = entry.path.rpartition("/")
+        with root.enter(above) as directory, template.open(entry.path) as source:
+            fd = door.create(directory.fd, name, modes.ended_file if ended else modes.file)
+            try:
+                door.write_all(fd, source.read())
+            finally:
+                os.close(fd)
+    for entry in reversed(found):
+        is_directory = entry.type is EntryType.DIRECTORY
+        if is_directory and any(_lies_in(entry.path, place) for place in closed):
+            with root.enter(entry.path) as directory:
+                door.chmod(directory.fd, modes.ended_directory)
+
+
+def _check_free(target: Path) -> None:
+    """Raise unless a directory can be made at ``target``, as far as a look can tell."""
+    try:
+        str(target).encode()  # what cannot be printed is refused before anything is made
+        os.lstat(target)
+    except FileNotFoundError as error:
+        if target.parent.is_dir():
+            return
+        raise NotFoundError(
+            f"{target.parent} is not there",
+            cure="make that directory first, or name another place",
+            kind="directory",
+            key=str(target.parent),
+        ) from error
+    except OSError as error:
+        raise _refused(target, error) from error
+    except ValueError as error:
+        raise InvalidInputError(
+            f"nothing can be made at {str(target)!r}: the path holds what is no character",
+            cure="name another place",
+            argument="path",
+            value=str(target),
+        ) from error
+    raise _taken(target)
+
+
+def _refused(target: Path, error: OSError) -> MolexpError:
+    """What the user is told when the system makes nothing at ``target``."""
+    if StorageError.is_about(error):
+        return StorageError.of(error, "make a workspace", str(target))
+    if os.path.lexists(target):
+        return _taken(target)
+    return InvalidInputError(
+        f"nothing can be made at {target}: {error.strerror or error}",
+        cure="name another place",
+        argument="path",
+        value=str(target),
+    )
+
+
+def _taken(target: Path) -> AlreadyExistsError:
+    has_name = target.name not in ("", "..")
+    other = f"{target}-2" if has_name else "molexp-demo"
+    return AlreadyExistsError(
+        f"{target} is there already",
+        cure=f"name another place, as in `molexp demo {shlex.quote(other)}`"
+        + (", or move that one away" if has_name else ""),
+        kind="directory",
+        key=str(target),
+        path=str(target),
+    )
 
 
 def _free_place() -> Path:
     """Where the demo goes if nobody says: beside those that were made before."""
     names = chain(["molexp-demo"], (f"molexp-demo-{number}" for number in count(2)))
-    return next(path for path in map(Path, names) if not path.exists())
+    return next(path for path in map(Path, names) if not os.path.lexists(path))
 
 
 def _lies_in(path: str, place: str) -> bool:

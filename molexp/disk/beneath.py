@@ -66,7 +66,7 @@ class Directory:
         ``changed`` is told of each directory that got a new entry.
         """
         names = _way(relative)
-        current = Directory(os.dup(self.fd), self.path)
+        current = Directory(self._walk([]), self.path)
         for name in names:
             with current:
                 current = current._enter_or_make(name, mode, changed)
@@ -174,8 +174,11 @@ class Directory:
 
     def _walk(self, names: list[str]) -> int:
         """A descriptor of the directory that ``names`` lead to."""
-        fd = os.dup(self.fd) if not names else -1
         at = self.fd
+        try:
+            fd = -1 if names else os.dup(at)
+        except OSError as error:
+            raise explained(error, self.path) from error
         for depth, name in enumerate(names):
             try:
                 fd = os.open(name, _WALK, dir_fd=at)
@@ -259,7 +262,7 @@ def explained(error: OSError, path: str) -> Exception:
     if error.errno == errno.ENOENT:
         return NotFoundError(
             f"{path} is not there",
-            cure="it was moved or removed since it was named; look with `molexp ls`",
+            cure="check the path; it may have been moved or removed since it was named",
             kind="file",
             key=path,
         )

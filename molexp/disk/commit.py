@@ -94,7 +94,10 @@ class _WholeFileSystem(_Syncing):
     def __init__(self, root: Directory) -> None:
         super().__init__()
         # Opened anew: a descriptor that is shared would share which errors were reported.
-        self._fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root.fd)
+        try:
+            self._fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root.fd)
+        except OSError as error:
+            raise StorageError.of(error, "open", root.path) from error
 
     def wrote(self, directory: Directory, name: str) -> None: ...
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from molexp.disk import door
-from molexp.disk.beneath import Directory
+from molexp.disk.beneath import Directory, explained
 from molexp.disk.walk import EntryType, is_litter, walk
 from molexp.errors import FormatError
 from molexp.model.digest import new_hash, spell, total
@@ -35,6 +35,8 @@ def hash_file(directory: Directory, relative: str) -> FileEntry:
     try:
         digest, size = hash_open_file(fd)
         mtime_ns = os.fstat(fd).st_mtime_ns
+    except OSError as error:
+        raise explained(error, directory.where(relative)) from error
     finally:
         os.close(fd)
     return FileEntry(path=relative, size=size, mtime_ns=mtime_ns, content_hash=digest)

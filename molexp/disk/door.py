@@ -62,12 +62,35 @@ def gated(gate: Gate) -> Iterator[None]:
 def create(directory: int, name: str, mode: int, *, readable: bool = False) -> int:
     """Open a file that was not there; FileExistsError if it was."""
     flags = _CREATE_READABLE if readable else _CREATE
-    return int(_call("create", _create, directory, name, mode, flags))
+    descriptor = int(_call("create", _create, directory, name, mode, flags))
+    return _with_mode(descriptor, mode, directory, name)
 
 
 def open_append(directory: int, name: str, mode: int) -> int:
     """Open a file to append lines to, made if it was not there."""
-    return int(_call("open_append", _open_append, directory, name, mode))
+    descriptor = int(_call("open_append", _open_append, directory, name, mode))
+    status = os.fstat(descriptor)
+    is_new = not status.st_size and status.st_uid == os.geteuid()
+    if is_new and mode & _UMASK:
+        try:
+            chmod(descriptor, mode)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    return descriptor
+
+
+def _with_mode(descriptor: int, mode: int, directory: int, name: str) -> int:
+    """A file that was just made, with the bits that the umask took; without them it goes again."""
+    if mode & _UMASK:
+        try:
+            chmod(descriptor, mode)
+        except BaseException:
+            os.close(descriptor)
+            with suppress(OSError):
+                unlink(directory, name)
+            raise
+    return descriptor
 
 
 def write(descriptor: int, data: bytes | memoryview) -> int:
@@ -96,6 +119,17 @@ def truncate(descriptor: int, size: int) -> None:
 def mkdir(directory: int, name: str, mode: int) -> None:
     """Make a directory; FileExistsError if something has that name."""
     _call("mkdir", _mkdir, directory, name, mode)
+    if mode & _UMASK:
+        # Through a descriptor: by its name, a link that took its place would be followed.
+        descriptor = os.open(name, _DIRECTORY, dir_fd=directory)
+        try:
+            chmod(descriptor, mode)
+        except BaseException:
+            with suppress(OSError):
+                rmdir(directory, name)
+            raise
+        finally:
+            os.close(descriptor)
 
 
 def rename(source: int, name: str, target: int, new_name: str) -> None:
@@ -128,9 +162,9 @@ def chmod(descriptor: int, mode: int) -> None:
     _call("chmod", os.fchmod, descriptor, mode)
 
 
-def touch(descriptor: int, nanoseconds: int) -> None:
-    """Set the modification time of what is open: a heartbeat."""
-    _call("touch", _touch, descriptor, nanoseconds)
+def touch(descriptor: int) -> None:
+    """Set the modification time of what is open to now, by the file system's clock: a heartbeat."""
+    _call("touch", os.utime, descriptor)
 
 
 def sync_file(descriptor: int) -> None:
@@ -203,32 +237,15 @@ _UMASK = _umask()
 
 
 def _create(directory: int, name: str, mode: int, flags: int) -> int:
-    descriptor = os.open(name, flags, mode, dir_fd=directory)
-    if mode & _UMASK:
-        try:
-            os.fchmod(descriptor, mode)
-        except OSError:
-            os.close(descriptor)
-            raise
-    return descriptor
+    return os.open(name, flags, mode, dir_fd=directory)
 
 
 def _open_append(directory: int, name: str, mode: int) -> int:
-    if mode & _UMASK:
-        with suppress(FileExistsError):
-            return _create(directory, name, mode, _APPEND | os.O_EXCL)
     return os.open(name, _APPEND, mode, dir_fd=directory)
 
 
 def _mkdir(directory: int, name: str, mode: int) -> None:
     os.mkdir(name, mode, dir_fd=directory)
-    if mode & _UMASK:
-        # Through a descriptor: by its name, a link that took its place would be followed.
-        descriptor = os.open(name, _DIRECTORY, dir_fd=directory)
-        try:
-            os.fchmod(descriptor, mode)
-        finally:
-            os.close(descriptor)
 
 
 def _rename(source: int, name: str, target: int, new_name: str) -> None:
@@ -249,10 +266,6 @@ def _unlink(directory: int, name: str) -> None:
 
 def _rmdir(directory: int, name: str) -> None:
     os.rmdir(name, dir_fd=directory)
-
-
-def _touch(descriptor: int, nanoseconds: int) -> None:
-    os.utime(descriptor, ns=(nanoseconds, nanoseconds))
 
 
 def _syncfs(descriptor: int) -> None:

@@ -75,9 +75,9 @@ class Journal:
     def close(self) -> None:
         """Say that no more hints come."""
         with self._lock:
-            if self._open is not None:
+            if self._open is not None and self._open.writer == owner.writer():
                 self._open.append(join_line("closed", b"{}"))
-                self._leave()
+            self._leave()
 
     def _touch(self, prefixes: tuple[str, ...]) -> int:
         with self._lock:
@@ -102,6 +102,8 @@ class Journal:
                 number = self._touch(prefixes)
 
     def _journal(self) -> _Open:
+        if self._open is not None and self._open.writer != owner.writer():
+            self._leave()  # this is a forked child: the journal is its parent's
         if self._open is None:
             with self._root.make(layout.JOURNAL, self._modes.directory) as directory:
                 if not any(name.startswith(MARK_PREFIX) for name in directory.names()):
@@ -132,6 +134,7 @@ class _Open(Appender):
 
     def __init__(self, root: Directory, directory: Directory, name: str, mode: int) -> None:
         super().__init__(directory, name, mode)
+        self.writer = owner.writer()
         self._root = root
         self._relative = f"{layout.JOURNAL}/{name}"
         self._inode = os.fstat(self.fd).st_ino

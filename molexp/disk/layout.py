@@ -51,7 +51,7 @@ ERROR = "error.txt"
 """What an execution holds, each made when it is first used."""
 
 REQUESTS = "requests"
-"""``requests/<execution>-<writer>-<verb>.json``: what others ask of an execution's owner."""
+"""``requests/<execution>-<uid>-<verb>.json``: what others ask of an execution's owner."""
 
 DIGESTS_PREFIX = "digests-"
 """``digests-<execution>.json``: digests that a full verify found later."""

@@ -129,6 +129,8 @@ class LineReader:
         try:
             os.lseek(fd, self.offset, os.SEEK_SET)
             yield from self._lines(fd)
+        except OSError as error:
+            raise explained(error, self.path) from error
         finally:
             os.close(fd)
 
@@ -151,7 +153,7 @@ class LineReader:
         return FormatError(
             f"{self.path}: the line at byte {offset} has {size:,} bytes, more than any line of "
             "a record",
-            cure="it is passed over; `molexp problems` lists it",
+            cure="it is passed over: look at what wrote it",
             path=self.path,
             place=f"byte {offset}",
         )
@@ -179,7 +181,7 @@ def entries(lines: LineReader) -> Iterator[Entry]:
             lines.problems.append(
                 FormatError(
                     f"{place}: {error}",
-                    cure="the line is passed over; `molexp problems` lists it",
+                    cure="it is passed over, and all other lines are read",
                     path=lines.path,
                     place=f"byte {line.offset}",
                 )

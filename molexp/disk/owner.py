@@ -36,17 +36,25 @@ def current() -> Owner:
     )
 
 
-@cache
 def writer() -> str:
     """The id under which this process writes: it names the process, so that others can judge it."""
     owner = current()
-    return f"{_kernel_of(owner)}-{owner.pid}-{owner.started}-{os.urandom(3).hex()}"
+    return f"{_kernel_of(owner)}-{owner.pid}-{owner.started}-{_luck()}"
+
+
+@cache
+def _luck() -> str:
+    """What tells this process's writing from that of any other, whatever the system tells."""
+    return _lucky.setdefault(os.getpid(), os.urandom(3).hex())  # one answer for all threads
+
+
+_lucky: dict[int, str] = {}
 
 
 def _forget_self() -> None:
     """A forked child is another process, and another writer."""
     current.cache_clear()
-    writer.cache_clear()
+    _luck.cache_clear()
 
 
 os.register_at_fork(after_in_child=_forget_self)
@@ -144,4 +152,8 @@ def _is_zombie(pid: int) -> bool:
 
 def _status_fields(pid: int) -> list[str]:
     """What ``/proc/<pid>/stat`` says after the program's name, which may hold anything."""
-    return _first_line(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].decode("ascii", "replace").split()
+    except OSError:
+        return []

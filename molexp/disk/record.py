@@ -14,8 +14,8 @@ from functools import partial
 from itertools import count
 from typing import TypeVar
 
-from molexp.disk import door, layout
-from molexp.disk.beneath import Directory
+from molexp.disk import door, layout, owner
+from molexp.disk.beneath import Directory, explained
 from molexp.disk.commit import Batch
 from molexp.errors import AlreadyExistsError, ConflictError, FormatError, NotFoundError
 from molexp.model.record import Record
@@ -26,7 +26,7 @@ Made = TypeVar("Made")
 ATTEMPTS = 3  # at making something aside, where `.molexp` is deleted under it each time
 
 # What a link answers where the file system has none, limits them, or the file aside was deleted.
-NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.ENOENT)
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 # What a rename answers where something has the name.
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
@@ -61,9 +61,13 @@ def write_new(directory: Directory, name: str, data: bytes, mode: int) -> None:
 
 
 class Aside:
-    """Where one writer makes things whole before they get their name."""
+    """Where a process makes things whole before they get their name.
 
-    def __init__(self, root: Directory, writer: str, modes: layout.Modes) -> None:
+    They are named after the process that makes them, a forked child's after the child, unless
+    ``writer`` says otherwise.
+    """
+
+    def __init__(self, root: Directory, modes: layout.Modes, *, writer: str | None = None) -> None:
         self._root = root
         self._writer = writer
         self._modes = modes
@@ -78,15 +82,23 @@ class Aside:
         Of several who contend for the name the first wins; the others get AlreadyExistsError,
         unless the very same bytes lie there: then this, or a call before it, put them there.
         """
-        made = self._make_file(data, mode)
-        try:
-            batch.wrote(self._open_tmp(), made)
+        for _attempt in range(ATTEMPTS):
+            made = self._make_file(data, mode)
+            try:
+                batch.wrote(self._open_tmp(), made)
+                batch.commit()
+                self._link(made, data, directory, name, mode, batch)
+            except FileNotFoundError as error:
+                if os.fstat(directory.fd).st_nlink == 0:
+                    raise explained(error, directory.path) from error
+                self.close()  # `.molexp` was deleted, as anyone may: it is made again
+                continue
+            finally:
+                self._forget(door.unlink, made)
+            batch.changed(directory)
             batch.commit()
-            self._link(made, data, directory, name, mode, batch)
-        finally:
-            self._forget(door.unlink, made)
-        batch.changed(directory)
-        batch.commit()
+            return
+        raise self._vanishing()
 
     def publish_directory(
         self, fill: Callable[[Directory], None], parent: Directory, name: str, batch: Batch
@@ -102,10 +114,10 @@ class Aside:
                 fill(made)
                 door.rename(self._open_tmp().fd, os.path.basename(made.path), parent.fd, name)
             except BaseException as error:
-                if os.fstat(made.fd).st_nlink == 0:  # `.molexp` was deleted: make it again
+                if isinstance(error, Exception) and os.fstat(made.fd).st_nlink == 0:
                     made.close()
                     self.close()
-                    continue
+                    continue  # `.molexp` was deleted, as anyone may: it is made again
                 self._discard(made)
                 if isinstance(error, OSError) and error.errno in _TAKEN:
                     raise taken(parent, name) from error
@@ -143,7 +155,7 @@ class Aside:
         """Make something under the next free name aside."""
         attempts = 0
         while attempts < ATTEMPTS:
-            name = f"{self._writer}.{next(self._numbers)}"
+            name = f"{self._writer or owner.writer()}.{next(self._numbers)}"
             try:
                 return name, make(self._open_tmp().fd, name)
             except FileExistsError:

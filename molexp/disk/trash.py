@@ -18,7 +18,13 @@ from molexp.disk.beneath import Directory
 from molexp.disk.commit import Batch
 from molexp.disk.owner import Life, judge_writer, writer
 from molexp.disk.record import NO_LINKS, Aside, read, taken, write_new
-from molexp.errors import ConflictError, FormatError, NotFoundError
+from molexp.errors import (
+    ConflictError,
+    FormatError,
+    InvalidInputError,
+    MolexpError,
+    NotFoundError,
+)
 from molexp.model.record import Document, Uid, UtcTime
 
 _WRITABLE = 0o700
@@ -46,6 +52,7 @@ def remove(root: Directory, removed: Removed, aside: Aside, batch: Batch, mode: 
             place = trash.enter(removed.uid)
         except NotFoundError:
             root.stat(removed.path)
+            _check_removable(removed.path)
             place = _make_place(trash, removed, aside, batch)
         with place:
             batch.commit()
@@ -124,6 +131,16 @@ def delete(parent: Directory, name: str) -> None:
         remove(parent.fd, name)
 
 
+def _check_removable(path: str) -> None:
+    """Raises InvalidInputError for what a workspace cannot be without."""
+    if path in (layout.META, layout.TRASH, layout.CACHE) or path.startswith(f"{layout.TRASH}/"):
+        raise InvalidInputError(
+            f"{path} is not removed: it is part of what makes this a workspace",
+            cure="remove a scope, an execution or data",
+            argument="path",
+        )
+
+
 def _make_place(trash: Directory, removed: Removed, aside: Aside, batch: Batch) -> Directory:
     """The directory for one removal, with its record."""
 
@@ -142,8 +159,8 @@ def sweep(root: Directory) -> list[str]:
         for name in tmp.names():
             if judge_writer(name.partition(".")[0]) is Life.DEAD:
                 # Renamed first: what is half deleted must not be given a name by anybody.
-                ours = f"{writer()}.swept.{name}"
-                with suppress(FileNotFoundError):  # somebody else sweeps, too
+                ours = f"{writer()}.{os.urandom(4).hex()}"
+                with suppress(OSError, MolexpError):  # somebody else's sweep takes it, or the next
                     door.rename(tmp.fd, name, tmp.fd, ours)
                     delete(tmp, ours)
                     swept.append(name)

@@ -251,13 +251,13 @@ class ZipTree(_Closing):
         if relative in self._files or relative in self._below:
             return FormatError(
                 f"{self.where(relative)} is not a {kind}, which belongs there",
-                cure="ask whoever made the zip for one made by `molexp export`",
+                cure="ask whoever made the zip for another one",
                 path=self.where(relative),
                 place="",
             )
         return NotFoundError(
             f"{self.where(relative)} is not there",
-            cure="look with `molexp ls` at what the zip holds",
+            cure="look at what the zip holds",
             kind=kind,
             key=relative,
         )
@@ -265,7 +265,7 @@ class ZipTree(_Closing):
     def _refused(self, name: str, why: str) -> FormatError:
         return FormatError(
             f"{self.path}: the entry {name!r} is refused: {why}",
-            cure="ask whoever made the zip for one made by `molexp export`",
+            cure="ask whoever made the zip for another one",
             path=self.path,
             place=name,
         )

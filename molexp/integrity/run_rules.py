@@ -106,9 +106,13 @@ def check_run(findings: Findings, path: str, uid: str | None) -> set[str]:
         if match is None:
             findings.report("LAYOUT-6", place, "no request has such a name")
         elif request is not None:
-            said = (layout.execution_name(request.execution), request.writer, request.verb)
-            if said != match.groups():
-                findings.report("LAYOUT-6", place, f"the request in it is {'-'.join(said)}")
+            digits, *said = match.groups()
+            ledgers = findings.places.get(request.execution, ())
+            if said != [request.uid, request.verb]:
+                wanted = f"{digits}-{request.uid}-{request.verb}.json"
+                findings.report("LAYOUT-6", place, f"the request in it is that of {wanted}")
+            elif digits in numbers and f"{path}/{digits}/{layout.LEDGER}" not in ledgers:
+                findings.report("LAYOUT-6", place, f"{digits} is not {request.execution}")
     return {*numbers, layout.REQUESTS, *(name for name in names if _DIGESTS.fullmatch(name))}
 
 

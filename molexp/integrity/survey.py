@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
-from molexp.disk.ledger import LineReader, entries
+from molexp.disk.ledger import Entry, LineReader, entries
 from molexp.disk.record import read
 from molexp.disk.walk import is_litter
-from molexp.errors import FormatError, InvalidNameError, MolexpError, NotFoundError
+from molexp.errors import FormatError, MolexpError, NotFoundError
 from molexp.model.asset import Asset, DataAsset
 from molexp.model.execution import End, ExecutionState, Start, StateChange
 from molexp.model.record import Edit
 from molexp.model.scope import META, Address, AnyMeta, ScopeMeta, effective
+
+_JOINED_LINES = frozenset(["asset", "input", "paused", "resumed"])
+_OWNER_LINES = _JOINED_LINES | {"start"}
+"""The lines that belong into a joined writer's ledger, and into the owner's."""
 
 
 @dataclass
@@ -65,62 +69,103 @@ def _survey(root: Directory, address: Address, problems: Problems) -> Iterator[S
     with root.enter(layout.scope_path(address)) as directory:
         try:
             meta = read(directory, layout.META, META[address.kind])
-        except (FormatError, NotFoundError) as error:
+        except MolexpError as error:
             problems.append(error)
         else:
             found = ScopeSurvey(address, edited(directory, meta, problems))
             found.data = list(_data(directory, problems))
             found.executions = list(_executions(directory, problems))
             yield found
-        below = _names(directory, layout.BELOW.get(address.kind, ""))
+        between = layout.BELOW.get(address.kind)
+        below = _names(directory, between, problems) if between else []
     for name in below:
         try:
             yield from _survey(root, address / name, problems)
-        except (FormatError, InvalidNameError, NotFoundError) as error:
+        except MolexpError as error:
             problems.append(error)
 
 
-def _names(directory: Directory, relative: str) -> list[str]:
+def _names(directory: Directory, relative: str, problems: Problems) -> list[str]:
     """What lies in a directory that may not be there, litter left out."""
     try:
         with directory.enter(relative) as inner:
-            return [name for name in inner.names() if relative and not is_litter(name)]
+            return [name for name in inner.names() if not is_litter(name)]
     except NotFoundError:
         return []
+    except MolexpError as error:
+        problems.append(error)
+        return []
+
+
+def _lines(
+    directory: Directory,
+    name: str,
+    wanted: Container[str],
+    problems: Problems,
+    *,
+    ended: bool = False,
+) -> Iterator[Entry]:
+    """The lines of a file that belong there; what else is in it joins ``problems``.
+
+    A file of an ``ended`` execution has no line that is still being written.
+    """
+    lines = LineReader(directory, name)
+    try:
+        for line in entries(lines):
+            if line.name in wanted:
+                yield line
+            else:
+                wrong = f"a line of {line.name!r} does not belong here"
+                problems.append(_passed_over(lines.path, line.offset, wrong))
+    except MolexpError as error:
+        problems.append(error)
+    problems += lines.problems
+    if ended and lines.torn:
+        wrong = f"the last {lines.torn} bytes end no line"
+        problems.append(_passed_over(lines.path, lines.offset, wrong))
+
+
+def _passed_over(path: str, offset: int, wrong: str) -> FormatError:
+    place = f"byte {offset}"
+    return FormatError(
+        f"{path}, {place}: {wrong}",
+        cure="it is passed over, and all other lines are read",
+        path=path,
+        place=place,
+    )
 
 
 def edited(directory: Directory, meta: AnyMeta, problems: Problems) -> AnyMeta:
     """A scope's record with all edits in its directory; those that do not fit join ``problems``."""
     edits: list[Edit] = []
-    for name in directory.names():
+    for name in _names(directory, "", problems):
         if name.startswith(layout.EDITS_PREFIX):
-            lines = LineReader(directory, name)
-            edits += [line.record for line in entries(lines) if isinstance(line.record, Edit)]
-            problems += lines.problems
+            lines = _lines(directory, name, ["edit"], problems)
+            edits += [line.record for line in lines if isinstance(line.record, Edit)]
     meta, refused = effective(meta, edits)
     problems += refused
     return meta
 
 
 def _data(directory: Directory, problems: Problems) -> Iterator[DataAsset]:
-    for name in _names(directory, layout.DATA):
-        for version in _names(directory, f"{layout.DATA}/{name}"):
+    for name in _names(directory, layout.DATA, problems):
+        for version in _names(directory, f"{layout.DATA}/{name}", problems):
             place = f"{layout.DATA}/{name}/{version}/{layout.ASSET}"
             try:
                 yield read(directory, place, DataAsset)
-            except (FormatError, NotFoundError) as error:
+            except MolexpError as error:
                 problems.append(error)
 
 
 def _executions(directory: Directory, problems: Problems) -> Iterator[ExecutionSurvey]:
-    numbers = [layout.execution_number(name) for name in directory.names()]
+    numbers = map(layout.execution_number, _names(directory, "", problems))
     for number in sorted(number for number in numbers if number is not None):
         try:
             with directory.enter(layout.execution_name(number)) as place:
                 found = _execution(number, place, problems)
             if found.start is None or found.start.purpose == "run":
                 yield found  # a hold is no execution
-        except (FormatError, NotFoundError) as error:
+        except MolexpError as error:
             problems.append(error)
 
 
@@ -131,20 +176,21 @@ def _execution(number: int, place: Directory, problems: Problems) -> ExecutionSu
             found.end = found.end or read(place, name, End)
         except NotFoundError:
             continue  # it ended in the other way, or not at all
-        except FormatError as error:
+        except MolexpError as error:
             problems.append(error)
     latest: dict[str, Asset] = {}
-    for name in place.names():
-        if name != layout.LEDGER and not name.startswith(layout.LEDGER_PREFIX):
-            continue
-        lines = LineReader(place, name)
-        for line in entries(lines):
-            if isinstance(line.record, Start):
-                found.start = line.record
-            elif isinstance(line.record, Asset):
-                latest[line.record.asset_id] = line.record
-            elif isinstance(line.record, StateChange):
-                found.is_paused = line.name == "paused"
-        problems += lines.problems
+    ended = found.end is not None
+    for line in _lines(place, layout.LEDGER, _OWNER_LINES, problems, ended=ended):
+        if isinstance(line.record, Start):
+            found.start = line.record
+        elif isinstance(line.record, Asset):
+            latest[line.record.asset_id] = line.record
+        elif isinstance(line.record, StateChange):
+            found.is_paused = line.name == "paused"
+    for name in _names(place, "", problems):
+        if name.startswith(layout.LEDGER_PREFIX):
+            for line in _lines(place, name, _JOINED_LINES, problems, ended=ended):
+                if isinstance(line.record, Asset):
+                    latest[line.record.asset_id] = line.record
     found.assets = list(latest.values())
     return found

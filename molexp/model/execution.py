@@ -78,7 +78,7 @@ def check_transition(current: ExecutionState, wanted: ExecutionState) -> None:
     if allowed:
         cure = f"from {current} it can become {', '.join(sorted(allowed))}"
     elif current is ExecutionState.UNKNOWN:
-        cure = "run `molexp reap` where its owner ran, or `reap(confirm=True)` if that is over"
+        cure = "start it again where its owner ran, or say `reap(confirm=True)` if that is over"
     else:
         cure = "an execution that ended never changes: start the run again"
     raise TransitionError(
@@ -215,8 +215,9 @@ class End(Document):
 class Request(Document):
     """What someone else asks of the owner of an execution."""
 
+    uid: Uid
     verb: Literal["cancel", "pause", "resume"]
-    execution: Annotated[int, Field(ge=1)]
+    execution: Uid
     at: UtcTime
     writer: str
     by: str

@@ -6,7 +6,8 @@ one wrote. It changes through :meth:`Record.evolve` alone, which validates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -15,7 +16,6 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,6 +25,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
+    WrapValidator,
 )
 from pydantic_core import PydanticSerializationError
 
@@ -32,6 +33,7 @@ from molexp.errors import FormatError, FormatVersionError, InvalidInputError
 from molexp.model.codec import decode, encode
 
 FORMAT = 1
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 MAX_MANIFEST_BYTES = 1024 * 1024 * 1024  # an end lists every file: ten million of them fit
 
@@ -56,11 +58,17 @@ def _number(value: Any, info: ValidationInfo) -> Any:
     return value
 
 
-def _utc(moment: datetime) -> datetime:
+def _utc(value: Any, validate: Callable[[Any], Any], info: ValidationInfo) -> datetime:
+    """An aware time in UTC; of text, what RFC 3339 calls a date-time."""
+    if info.mode == "json" and isinstance(value, str) and _TIME.fullmatch(value):
+        value = datetime.fromisoformat(value.upper())
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise ValueError("should be a time with date, seconds and zone, as 2026-11-20T20:15:12Z")
     try:
-        return moment.astimezone(UTC)
+        moment: datetime = validate(value.astimezone(UTC))
     except OverflowError:
         raise ValueError("a time is in the years 1 to 9999 of UTC") from None
+    return moment
 
 
 def _encoded(value: Any) -> Any:
@@ -68,6 +76,7 @@ def _encoded(value: Any) -> Any:
 
 
 _EncodedFree = PlainSerializer(_encoded, return_type=Any, when_used="json")
+_TIME_SCHEMA = {"type": "string", "format": "date-time", "pattern": f"^{_TIME.pattern}$"}
 _NUMBER_SCHEMA = {"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]}
 
 Free = Annotated[Any, PlainValidator(_free), _EncodedFree, WithJsonSchema({})]
@@ -88,7 +97,7 @@ Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 """An integer that every language and database holds."""
 
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
-UtcTime = Annotated[AwareDatetime, AfterValidator(_utc)]
+UtcTime = Annotated[datetime, WrapValidator(_utc), WithJsonSchema(_TIME_SCHEMA)]
 Uid = Annotated[str, Field(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Tags = dict[str, str | bool]
@@ -185,6 +194,9 @@ class Record(BaseModel):
         return self
 
 
+_SELF_TOLD = ("format", "kind")
+
+
 class Document(Record):
     """A record that says of which format it is: a file of its own, or a ledger's first line."""
 
@@ -192,11 +204,11 @@ class Document(Record):
 
     def checked(self, path: str) -> Self:
         """This document, if it says itself of which format and kind it is."""
-        for name in ("format", "kind"):
-            if name in type(self).model_fields and name not in self.model_fields_set:
+        for name in _SELF_TOLD:
+            if name not in self.__pydantic_fields_set__ and name in self.__pydantic_fields__:
                 raise FormatError(
                     f"{path} does not say of which {name} it is",
-                    cure="restore it from a copy; `molexp problems` lists what is damaged",
+                    cure="restore it from a copy, or mend it by hand",
                     path=path,
                     place=name,
                 )
@@ -219,7 +231,7 @@ def format_error(error: ValidationError, path: str) -> FormatError:
     place, problem_text = _first_problem(error)
     return FormatError(
         f"{path}: {place + ': ' if place else ''}{problem_text}",
-        cure="restore it from a copy; `molexp problems` lists what is damaged",
+        cure="restore it from a copy, or mend it by hand",
         path=path,
         place=place,
     )

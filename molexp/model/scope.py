@@ -178,12 +178,23 @@ def effective(meta: AnyMeta, edits: Iterable[Edit]) -> tuple[AnyMeta, list[Forma
     of it.
     """
     refused: list[FormatError] = []
-    editable = type(meta).model_fields.keys() - meta.identity
-    for edit in sorted(edits, key=lambda edit: (edit.at, edit.writer)):
+    in_order = sorted(edits, key=lambda edit: (edit.at, edit.writer))
+    if not in_order:
+        return meta, refused
+    kind = type(meta)
+    editable = kind.model_fields.keys() - meta.identity
+    state = json.loads(meta.to_json())
+    fixed = {name: state[name] for name in meta.identity if name in state}
+    for edit in in_order:
         patch = {name: change for name, change in edit.patch.items() if name in editable}
-        patched = merge_patch(json.loads(meta.to_json()), patch)
+        # Fields are valid each for itself, so that only those that change are looked at.
+        changed = merge_patch({name: state[name] for name in patch if name in state}, patch)
         try:
-            meta = type(meta).from_json(json.dumps(patched).encode(), f"the edit of {edit.at}")
+            kind.from_json(json.dumps({**fixed, **changed}).encode(), f"the edit of {edit.at}")
         except FormatError as error:
             refused.append(error)
-    return meta, refused
+            continue
+        for name in patch:
+            state.pop(name, None)
+        state.update(changed)
+    return kind.from_json(json.dumps(state).encode(), "the edited record"), refused

@@ -51,7 +51,7 @@ def get_or_create(site: Site, address: Address, wanted: AnyMeta) -> AnyMeta:
 def find_scope(site: Site, address: Address, kind: type[AnyMeta]) -> AnyMeta | None:
     """The record of a scope with its edits; None if nothing is there.
 
-    Edits that cannot be read are passed over here; `molexp problems` lists them.
+    Edits that cannot be read are passed over here; a survey reports them.
     """
     try:
         with site.root.enter(layout.scope_path(address)) as directory:

@@ -58,7 +58,7 @@ class Site:
     def _mine(self) -> tuple[Aside, Journal]:
         if self._aside is None or self._journal is None or self._writer != owner.writer():
             self._writer = owner.writer()
-            self._aside = Aside(self.root, self._writer, self.modes)
+            self._aside = Aside(self.root, self.modes)
             self._journal = Journal(self.root, self._aside, self.modes)
         return self._aside, self._journal
 

@@ -23,8 +23,6 @@ Schema = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SUFFIX = ".schema.json"
 
-_TIME = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$"
-
 
 def schemas() -> dict[str, Schema]:
     """Every schema by its name: ``meta-run``, ``end``, ``asset-log``, ``line-start`` and so on.
@@ -62,7 +60,7 @@ def _of(model: type[Record]) -> Schema:
     if "kind" in model.model_fields:
         required.add("kind")  # it tells which record this is, so no default stands in for it
     schema["required"] = [name for name in schema["properties"] if name in required]
-    timed: Schema = _with_times(schema)
+    timed: Schema = schema
     return timed
 
 
@@ -93,14 +91,6 @@ def _hoisted(schema: Schema, definitions: Schema) -> Schema:
     """The schema without its definitions, which go where references to them lead."""
     definitions |= schema.pop("$defs", {})
     return schema
-
-
-def _with_times(node: Any) -> Any:
-    """The same, where times are checked even by validators that pass over ``format``."""
-    if isinstance(node, dict):
-        made = {key: _with_times(value) for key, value in node.items()}
-        return {**made, "pattern": _TIME} if made.get("format") == "date-time" else made
-    return [_with_times(item) for item in node] if isinstance(node, list) else node
 
 
 if __name__ == "__main__":

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from molexp.cli import main
 from molexp.cli.demo import copy_template, template_path
+from molexp.disk import door
 from molexp.disk.tree import open_tree
+from molexp.errors import AlreadyExistsError
 from molexp.integrity.conformance import check_workspace
 from molexp.testing.doorwatch import watching
 
@@ -57,7 +60,101 @@ def test_a_place_in_no_directory_is_an_error_and_no_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["demo", str(tmp_path / "no/where")]) == 1
-    assert "is not there" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no is not there" in said
+    assert "→ make that directory first, or name another place" in said
+
+
+@pytest.mark.parametrize(
+    ("path", "message", "cure"),
+    [
+        (".", ". is there already", "as in `molexp demo molexp-demo`\n"),
+        ("", ". is there already", "as in `molexp demo molexp-demo`\n"),
+        ("..", ".. is there already", "as in `molexp demo molexp-demo`\n"),
+        ("/", "/ is there already", "as in `molexp demo molexp-demo`\n"),
+        ("file", "file is there already", "as in `molexp demo file-2`, or move that one away"),
+        ("a file", "a file is there already", "as in `molexp demo 'a file-2'`"),
+        ("link", "link is there already", "as in `molexp demo link-2`"),
+        ("file/x", "Not a directory", "name another place"),
+        ("x" * 300, "File name too long", "name another place"),
+        ("x\0y", "no character", "name another place"),
+        ("x\udcff", "no character", "name another place"),
+    ],
+)
+def test_a_place_that_cannot_be_is_an_error_with_a_cure(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    path: str,
+    message: str,
+    cure: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("file", "a file"):
+        (tmp_path / name).touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    before = os.listdir()
+    assert main(["demo", path]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    first, second = said.err.splitlines(keepends=True)
+    assert message in first
+    assert cure in second
+    assert os.listdir() == before
+
+
+def _failing_at(call: int, error: BaseException) -> tuple[door.Gate, list[str]]:
+    """A gate that raises once, and what passed it."""
+    seen: list[str] = []
+
+    def gate(operation: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        seen.append(operation)
+        if len(seen) == call:
+            raise error
+        return function(*arguments)
+
+    return gate, seen
+
+
+def test_a_full_disk_leaves_nothing_and_the_same_call_works_afterwards(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate, calls = _failing_at(0, OSError())
+    with door.gated(gate):
+        copy_template(tmp_path / "plain")
+    assert (len(calls) > 50, calls[-1]) == (True, "rename")
+    for call in range(1, len(calls) + 1):
+        place = tmp_path / str(call)
+        place.mkdir()
+        gate, _ = _failing_at(call, OSError(errno.ENOSPC, "No space left on device"))
+        with door.gated(gate):
+            assert main(["demo", str(place / "lab")]) == 1
+        assert "→ free some space" in capsys.readouterr().err
+        assert os.listdir(place) == []
+        copy_template(place / "lab")
+        assert os.listdir(place) == ["lab"]
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    gate, _ = _failing_at(40, KeyboardInterrupt())
+    with door.gated(gate), pytest.raises(KeyboardInterrupt):
+        copy_template(tmp_path / "lab")
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_someone_makes_there_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+
+    def gate(operation: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        if operation == "rename":
+            lab.mkdir()
+            (lab / "notes.txt").write_text("precious")
+        return function(*arguments)
+
+    with door.gated(gate), pytest.raises(AlreadyExistsError):
+        copy_template(lab)
+    assert os.listdir(tmp_path) == ["lab"]
+    assert os.listdir(lab) == ["notes.txt"]
 
 
 def test_it_speaks_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,7 +167,7 @@ def test_it_speaks_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_copy_keeps_the_rules_and_is_closed_where_it_ended(tmp_path: Path) -> None:
     lab = tmp_path / "lab"
-    with watching(lab) as watch:
+    with watching(tmp_path) as watch:
         copy_template(lab)
     assert watch.passed > 50
     assert watch.violations == []
@@ -88,11 +185,3 @@ def test_the_copy_keeps_the_rules_and_is_closed_where_it_ended(tmp_path: Path) -
 
 def test_the_template_is_found(tmp_path: Path) -> None:
     assert (template_path() / "meta.json").is_file()
-
-
-def test_a_call_without_a_command_says_which_there_are() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "molexp.cli"], capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 2
-    assert "COMMAND" in ran.stderr

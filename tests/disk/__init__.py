@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Never
 
-from molexp.disk import door, layout, owner, trash
+from molexp.disk import door, layout, trash
 from molexp.disk.beneath import Directory
 from molexp.disk.commit import begin
 from molexp.disk.door import Gate
@@ -170,7 +170,7 @@ def with_root(lab: Path, act: Callable[[Directory], object]) -> None:
 def remove(lab: Path, path: str, number: int = 0) -> None:
     """Move a path into the trash."""
     with Directory.open(lab) as root:
-        aside, batch = Aside(root, owner.writer(), MODES), begin(root, "process")
+        aside, batch = Aside(root, MODES), begin(root, "process")
         trash.remove(root, removal_of(path, number), aside, batch, MODES.directory)
         aside.close()
 

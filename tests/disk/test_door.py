@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -157,10 +158,11 @@ def test_what_is_open_changes_its_size_mode_and_time(tmp_path: Path) -> None:
     fd = _put(tmp_path / "a", b"0123456789")
     door.truncate(fd, 4)
     door.chmod(fd, 0o444)
-    door.touch(fd, 1_700_000_000_123_456_789)
+    os.utime(tmp_path / "a", (1, 1))
+    door.touch(fd)
     status = os.fstat(fd)
     assert (status.st_size, stat.S_IMODE(status.st_mode)) == (4, 0o444)
-    assert status.st_mtime_ns == 1_700_000_000_123_456_789
+    assert abs(status.st_mtime - time.time()) < 60
     os.close(fd)
 
 
@@ -194,7 +196,7 @@ def _all_calls(top: int, file: int) -> dict[str, Callable[[], object]]:
         "unlink": lambda: door.unlink(top, "c"),
         "rmdir": lambda: door.rmdir(top, "m"),
         "chmod": lambda: door.chmod(file, 0o600),
-        "touch": lambda: door.touch(file, 1),
+        "touch": lambda: door.touch(file),
         "sync_file": lambda: door.sync_file(file),
         "sync_directory": lambda: door.sync_directory(top),
         "sync_file_system": lambda: door.sync_file_system(top),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def test_a_full_disk_keeps_what_was_acknowledged_and_takes_more_once_there_is_ro
 ) -> None:
     with Directory.open(small_disk) as root:
         batch = begin(root)
-        aside = Aside(root, "e9c965e5f2-1-1-abcdef", layout.ACCESS["private"])
+        aside = Aside(root, layout.ACCESS["private"], writer="e9c965e5f2-1-1-abcdef")
         appender = ledger.Appender(root, layout.LEDGER, 0o644)
         acknowledged: list[bytes] = []
         refusals: list[str] = []
@@ -158,3 +159,31 @@ def test_a_full_disk_keeps_what_was_acknowledged_and_takes_more_once_there_is_ro
         aside.close()
     assert len(refusals) == 10
     assert all("free some space" in refusal for refusal in refusals)
+
+
+UMASKED = """
+import os
+os.umask(0o077)
+from molexp.testing.kill import kill_everywhere
+from molexp.testing.refusals import refuse_everywhere
+from tests.disk.workloads import ExecutionWorkload
+for harness in (kill_everywhere, refuse_everywhere):
+    report = harness(ExecutionWorkload())
+    assert report.complaints == [], str(report)
+    print(report.tried)
+"""
+
+
+def test_the_same_holds_where_the_umask_takes_bits_and_they_are_given_back() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", UMASKED],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert ran.stderr == ""
+    kills, refusals = map(int, ran.stdout.split())
+    plain = kill_everywhere(ExecutionWorkload())
+    assert kills > plain.tried, "each chmod is a call at the door"
+    assert refusals > 300

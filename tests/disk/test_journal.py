@@ -29,7 +29,7 @@ def root(tmp_path: Path) -> Iterator[Directory]:
 
 @pytest.fixture
 def hints(root: Directory) -> Iterator[Journal]:
-    aside = Aside(root, owner.writer(), MODES)
+    aside = Aside(root, MODES)
     made = Journal(root, aside, MODES)
     yield made
     made.close()
@@ -139,7 +139,7 @@ def test_a_hint_whose_journal_is_lost_is_given_again_before_the_call_returns(
 
 
 def test_a_writer_that_slept_hints_again_once_it_wakes(root: Directory) -> None:
-    aside = Aside(root, owner.writer(), MODES)
+    aside = Aside(root, MODES)
     hints = Journal(root, aside, MODES, fresh=0.2)
     with hints.changing("qm9"):
         time.sleep(0.3)
@@ -180,7 +180,7 @@ def test_a_change_whose_hint_cannot_be_written_is_not_made(root: Directory, hint
 
 
 def test_a_process_that_has_the_workspace_open_twice_has_two_journals(root: Directory) -> None:
-    asides = [Aside(root, owner.writer(), MODES) for _ in range(2)]
+    asides = [Aside(root, MODES) for _ in range(2)]
     both = [Journal(root, aside, MODES) for aside in asides]
     for each in both:
         with each.changing("qm9"):
@@ -189,3 +189,20 @@ def test_a_process_that_has_the_workspace_open_twice_has_two_journals(root: Dire
     for each, aside in zip(both, asides, strict=True):
         each.close()
         aside.close()
+
+
+def test_a_forked_child_hints_in_a_journal_of_its_own(root: Directory, hints: Journal) -> None:
+    with hints.changing("before"):
+        pass
+    child = os.fork()
+    if not child:
+        with hints.changing("child"):
+            pass
+        os._exit(0)
+    os.waitpid(child, 0)
+    with hints.changing("after"):
+        pass
+    texts = {path.name.split("-")[1]: path.read_text() for path in journals(root)}
+    assert "child" in texts[str(child)]
+    assert "child" not in texts[str(os.getpid())]
+    assert "after" in texts[str(os.getpid())]

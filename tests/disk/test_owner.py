@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -210,3 +211,32 @@ def test_where_proc_shows_another_namespace_its_word_proves_nothing() -> None:
     named, said = _unshare()
     assert said == "1 alive unknown unknown"
     assert owner.judge(Owner.from_json(named.encode(), "inner")) is Life.UNKNOWN
+
+
+NAMED = """
+import ctypes, sys, time
+ctypes.CDLL(None).prctl(15, bytes.fromhex(sys.argv[1]), 0, 0, 0)
+from molexp.disk import owner
+print(owner.current().started, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("name", [b") Z\n", b"\xff\xfe", b") (a", b"\n\n"])
+def test_a_process_is_judged_whatever_it_calls_itself(name: bytes) -> None:
+    command = [sys.executable, "-c", NAMED, name.hex()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        started = int(process.stdout.readline())
+        try:
+            assert _judged(ME.evolve(pid=process.pid, started=started)) is Life.ALIVE
+        finally:
+            process.kill()
+
+
+def test_all_threads_write_under_one_id() -> None:
+    def ask() -> set[str]:
+        with ThreadPoolExecutor(8) as pool:
+            return set(pool.map(lambda _: owner.writer(), range(64)))
+
+    assert len(ask()) == 1

@@ -8,9 +8,10 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ def batch(root: Directory) -> Iterator[Batch]:
 
 @pytest.fixture
 def aside(root: Directory) -> Iterator[Aside]:
-    aside = Aside(root, "w", MODES)
+    aside = Aside(root, MODES, writer="w")
     yield aside
     aside.close()
 
@@ -186,7 +187,7 @@ def test_the_same_bytes_again_are_no_conflict(
 def test_of_eight_processes_one_wins_and_seven_are_told(tmp_path: Path, links: bool) -> None:
     def contend(number: int) -> str:
         with Directory.open(tmp_path) as root:
-            aside, won = Aside(root, f"w{number}", MODES), []
+            aside, won = Aside(root, MODES, writer=f"w{number}"), []
             batch = begin(root, "process")
             with door.gated(refusing("none" if links else "link", errno.EPERM)):
                 for round_ in range(30):
@@ -231,7 +232,7 @@ def test_who_looks_meanwhile_sees_nothing_or_the_whole(root: Directory, aside: A
 
 
 def test_two_who_write_under_one_id_do_not_meet(root: Directory, batch: Batch) -> None:
-    one, other = Aside(root, "w", MODES), Aside(root, "w", MODES)
+    one, other = Aside(root, MODES, writer="w"), Aside(root, MODES, writer="w")
 
     def fill(made: Directory) -> None:
         other.publish_file(b"x", root, "x", 0o444, batch)
@@ -300,7 +301,7 @@ def test_a_workspace_that_may_not_be_written_says_so_and_stays_as_it_was(user: U
 
     def body() -> None:
         with Directory.open(user.directory) as root:
-            aside, batch = Aside(root, "w", MODES), begin(root)
+            aside, batch = Aside(root, MODES, writer="w"), begin(root)
             try:
                 aside.publish_file(b"data", root, "end.json", 0o444, batch)
             finally:
@@ -312,3 +313,55 @@ def test_a_workspace_that_may_not_be_written_says_so_and_stays_as_it_was(user: U
     with pytest.raises(StorageError, match="ask the owner"):
         user.run(body)
     assert os.listdir(user.directory) == ["there"]
+
+
+def test_a_file_appears_whole_although_molexp_is_deleted_before_its_link(
+    root: Directory, tmp_path: Path
+) -> None:
+    calls: list[str] = []
+
+    def gate(operation: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        if operation == "link" and "link" not in calls:
+            shutil.rmtree(tmp_path / layout.CACHE)
+        calls.append(operation if arguments[1:2] != ("end.json",) else f"{operation} in place")
+        return function(*arguments)
+
+    aside, batch = Aside(root, MODES), begin(root)
+    with door.gated(gate):
+        aside.publish_file(b"whole", root, "end.json", 0o444, batch)
+    assert (tmp_path / "end.json").read_bytes() == b"whole"
+    assert calls.count("link") == 2
+    assert "create in place" not in calls, "what is created in place can be torn"
+
+
+def test_a_file_for_a_directory_that_is_gone_is_refused(root: Directory, tmp_path: Path) -> None:
+    aside, batch = Aside(root, MODES), begin(root)
+    place = root.make("a", 0o755)
+    (tmp_path / "a").rmdir()
+    with pytest.raises(NotFoundError):
+        aside.publish_file(b"x", place, "end.json", 0o444, batch)
+    assert list((tmp_path / layout.TMP).iterdir()) == []
+
+
+def test_a_forked_child_makes_things_aside_under_its_own_name(
+    root: Directory, tmp_path: Path
+) -> None:
+    aside, batch = Aside(root, MODES), begin(root, "process")
+    names: list[str] = []
+
+    def gate(operation: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        if operation == "create":
+            names.append(arguments[1])
+            (tmp_path / f"{len(list(tmp_path.glob('seen*')))}seen-{arguments[1]}").touch()
+        return function(*arguments)
+
+    with door.gated(gate):
+        aside.publish_file(b"x", root, "parent", 0o444, batch)
+        child = os.fork()
+        if not child:
+            aside.publish_file(b"x", root, "child", 0o444, batch)
+            os._exit(0)
+        os.waitpid(child, 0)
+    made = {path.name.partition("seen-")[2].partition(".")[0] for path in tmp_path.glob("*seen-*")}
+    assert len(made) == 2
+    assert {writer.split("-")[1] for writer in made} == {str(os.getpid()), str(child)}

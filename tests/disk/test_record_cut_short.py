@@ -35,7 +35,7 @@ def batch(root: Directory) -> Iterator[Batch]:
 
 @pytest.fixture
 def aside(root: Directory) -> Iterator[Aside]:
-    aside = Aside(root, "w", MODES)
+    aside = Aside(root, MODES, writer="w")
     yield aside
     aside.close()
 
@@ -92,7 +92,7 @@ def test_who_deletes_the_cache_at_any_moment_breaks_nothing(
             deleted.append(1)
 
         with Directory.open(place) as root:
-            batch, aside = begin(root, one_by_one=True), Aside(root, "w", MODES)
+            batch, aside = begin(root, one_by_one=True), Aside(root, MODES, writer="w")
             with door.gated(before(at, delete)):
                 deed(root, aside, batch)
             batch.close()
@@ -129,7 +129,7 @@ def test_what_fails_leaves_nothing_and_works_once_the_cause_is_gone(
         place = tmp_path / f"{at}"
         place.mkdir()
         with Directory.open(place) as root:
-            aside, batch = Aside(root, "w", MODES), begin(root, one_by_one=True)
+            aside, batch = Aside(root, MODES, writer="w"), begin(root, one_by_one=True)
             nth = operations[:at].count(operation)
             with door.gated(refusing(operation, errno.ENOSPC, at=nth)):
                 if operation not in ("unlink", "sync_directory"):
@@ -148,7 +148,7 @@ def test_what_fails_leaves_nothing_and_works_once_the_cause_is_gone(
 def _operations(tmp_path: Path, deed: Deed) -> list[str]:
     (tmp_path / "count").mkdir()
     with Directory.open(tmp_path / "count") as root:
-        aside, batch = Aside(root, "w", MODES), begin(root, one_by_one=True)
+        aside, batch = Aside(root, MODES, writer="w"), begin(root, one_by_one=True)
         operations = calls_of(lambda: deed(root, aside, batch))
         batch.close()
         aside.close()

@@ -58,7 +58,7 @@ class DiskWorkload(Workload):
     def begin(self, root: Path) -> tuple[Directory, Batch, Aside]:
         """What a process holds that has just opened the workspace."""
         top = Directory.open(root)
-        return top, begin(top, one_by_one=self.one_by_one), Aside(top, WRITER, MODES)
+        return top, begin(top, one_by_one=self.one_by_one), Aside(top, MODES, writer=WRITER)
 
 
 class ExecutionWorkload(DiskWorkload):

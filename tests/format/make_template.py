@@ -366,14 +366,15 @@ def _make_diverging_run(
         reason = "it diverges" if verb == "cancel" else None
         request = Request.make(
             format=1,
+            uid=study.uid(f"{path} {verb}"),
             verb=verb,
-            execution=1,
+            execution=execution.uid,
             at=study.later(30),
             writer=writer(desk()),
             by=PERSON,
             reason=reason,
         )
-        study.put(f"{path}/requests/0001-{writer(desk())}-{verb}.json", request.to_json())
+        study.put(f"{path}/requests/0001-{request.uid}-{verb}.json", request.to_json())
         if says:
             execution.say(says, StateChange.make(at=study.later(0.5), by=PERSON))
     execution.end(ExecutionState.CANCELLED, reason="it diverges")

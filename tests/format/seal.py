@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -22,12 +23,22 @@ def seal_text(scope: Path) -> str:
 
 
 def _parts(scope: Path) -> Iterator[tuple[str, str]]:
-    for pattern in ("meta.json", "data/*/v*/asset.json", "[0-9]*/end.json"):
-        for path in scope.glob(pattern):
-            yield path.relative_to(scope).as_posix(), of_bytes(path.read_bytes())
+    records = [scope / "meta.json", *scope.glob("data/*/v*/asset.json"), *_ends(scope)]
+    for path in records:
+        yield path.relative_to(scope).as_posix(), of_bytes(path.read_bytes())
     for between in _BELOW:
         for path in scope.glob(f"{between}/*/meta.json"):
             yield f"{path.parent.relative_to(scope).as_posix()}/", seal(path.parent)
+
+
+def _ends(run: Path) -> Iterator[Path]:
+    """The ends of a run's executions; a hold is none, and each lies where its start says."""
+    for ledger in run.glob("[0-9]*/ledger.jsonl"):
+        with open(ledger, "rb") as lines:
+            start = json.loads(next(lines))["start"]
+        end = ledger.with_name("end.json" if start.get("links", True) else "end/end.json")
+        if start.get("purpose", "run") == "run" and end.exists():
+            yield end
 
 
 def by_hand(text: str) -> str:

@@ -100,7 +100,7 @@ def test_executions_are_numbered_from_one_without_gaps(lab: Lab, refused: Refusa
 def test_a_request_is_named_by_what_it_says(lab: Lab, refused: Refusals) -> None:
     (cancel,) = (lab.root / DIVERGED / "requests").glob("*-cancel.json")
     path = cancel.relative_to(lab.root).as_posix()
-    lab.change(path, execution=2)
+    lab.change(path, execution="01KJPX50B00000000000000000")
     refused.in_lab(lab, path)
     cancel.rename(cancel.parent / "cancel.json")
     refused.in_lab(lab, f"{DIVERGED}/requests/cancel.json")

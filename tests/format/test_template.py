@@ -146,7 +146,7 @@ def test_the_spec_names_every_kind_of_file_in_the_template() -> None:
     for path in FILES:
         name = path.rpartition("/")[2]
         general = re.sub(r"edits-.*\.jsonl", "edits-<host>-<user>.jsonl", name)
-        general = re.sub(r"^\d{4}-.+-\w+\.json$", "<execution>-<writer>-<verb>.json", general)
+        general = re.sub(r"^\d{4}-.+-\w+\.json$", "<execution>-<uid>-<verb>.json", general)
         general = re.sub(r"^[0-9a-f]{64}$", "<sha256>", general)
         if f"/{layout.LOGS}/" in path:
             general = general.replace("fit.log", "<name>.log")

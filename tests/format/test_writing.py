@@ -37,7 +37,7 @@ def removal(path: str) -> trash.Removed:
 
 def begin(root: Directory) -> tuple[Aside, Batch]:
     """What it takes to write."""
-    return Aside(root, owner.writer(), MODES), commit.begin(root, "process")
+    return Aside(root, MODES), commit.begin(root, "process")
 
 
 @pytest.mark.rule("WRITE-1")

@@ -190,7 +190,7 @@ def test_damage_in_what_is_called_format_is_no_newer_format() -> None:
 
 @pytest.mark.parametrize("verb", ["cancel", "pause", "resume", "kill", ""])
 def test_a_request_asks_for_what_an_owner_can_do(verb: str) -> None:
-    members = {"verb": verb, "execution": 1, "at": NOON, "writer": "w", "by": "me"}
+    members = {"uid": UID, "verb": verb, "execution": UID, "at": NOON, "writer": "w", "by": "me"}
     if verb in ("cancel", "pause", "resume"):
         request = Request.make(**members)
         assert Request.from_json(request.to_json(), "r.json") == request

@@ -154,7 +154,7 @@ def test_a_recorder_follows_every_operation_whatever_descriptor_is_used(base: Pa
         door.rename(a, "x", top, "z")
         door.symlink("z", top, "s")
         door.chmod(fd, 0o600)
-        door.touch(fd, 0)
+        door.touch(fd)
         os.close(fd)
         appended = door.open_append(top, "before", 0o644)
         door.write(appended, b"er")
