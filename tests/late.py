@@ -5,6 +5,8 @@ from __future__ import annotations
 LATE_IMPORTS = {
     ("molexp/__init__.py", "importlib"): "the lazy face: `import molexp` loads nothing",
     ("molexp/__init__.py", "import_module()"): "the lazy face: a name is loaded when it is used",
+    ("molexp/model/record.py", "difflib"): "for the message of one error alone",
+    ("molexp/model/asset.py", "pydantic"): "TypeAdapter: only for reading, and slow to load",
     ("molexp/disk/door.py", "ctypes"): "loaded at the first commit point, and by no reader",
     ("molexp/disk/tree.py", "zipfile"): "only for a workspace that is an archive",
 }

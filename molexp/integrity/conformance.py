@@ -17,7 +17,7 @@ from molexp.disk.trash import Removed
 from molexp.disk.tree import Tree
 from molexp.disk.walk import EntryType
 from molexp.errors import InvalidNameError
-from molexp.integrity.findings import Findings, Violation
+from molexp.integrity.findings import Findings, Violation, is_work
 from molexp.integrity.run_rules import check_asset, check_run
 from molexp.model.asset import DataAsset
 from molexp.model.digest import hex_of
@@ -29,6 +29,7 @@ from molexp.model.scope import META, RunMeta, ScopeKind, ScopeMeta, WorkflowSour
 __all__ = ["Violation", "check_workspace"]
 
 _INNER = dict(pairwise(ScopeKind))
+_DATA_ENTRIES = {layout.ASSET: EntryType.FILE, layout.FILES: EntryType.DIRECTORY}
 _NAMED_BY_SLUG = (ScopeKind.PROJECT, ScopeKind.EXPERIMENT)
 
 
@@ -36,7 +37,7 @@ def check_workspace(tree: Tree) -> list[Violation]:
     """Every rule that the workspace breaks, in order of paths; an empty list if it breaks none."""
     findings = Findings(tree)
     findings.look()
-    if layout.META in findings.below[""]:
+    if findings.is_file(layout.META):
         _check_scope(findings, "", ScopeKind.WORKSPACE)
         for check in (_check_objects, _check_trash, _check_twins, _check_references):
             check(findings)
@@ -49,27 +50,31 @@ def _check_scope(findings: Findings, path: str, kind: ScopeKind) -> None:
     """A scope, its edits, its data, and what it holds."""
     prefix = f"{path}/" if path else ""
     place = f"{prefix}{layout.META}"
-    if place not in findings.types:
+    if not findings.is_file(place):
         findings.report("LAYOUT-2", path, f"no {layout.META}, so this is no {kind}")
     meta = findings.record(place, META[kind]) if findings.is_file(place) else None
     if meta is not None:
         findings.name(meta.uid, path)
         _check_meta(findings, path, place, meta)
-    edits = [name for name in findings.below[path] if name.startswith(layout.EDITS_PREFIX)]
+    edits = [
+        name
+        for name in findings.below[path]
+        if name.startswith(layout.EDITS_PREFIX) and name.endswith(".jsonl")
+    ]
     _check_edits(findings, prefix, edits, meta)
-    known = {layout.META, layout.DATA, *edits}
+    wanted = dict.fromkeys([layout.META, *edits], EntryType.FILE)
+    wanted[layout.DATA] = EntryType.DIRECTORY
     if kind is ScopeKind.WORKSPACE:
-        known |= layout.WORKSPACE_ENTRIES
+        inner = layout.WORKSPACE_ENTRIES - {layout.META}
+        wanted |= dict.fromkeys(inner, EntryType.DIRECTORY)
     if kind is ScopeKind.RUN:
-        known |= check_run(findings, path, meta.uid if meta else None)
+        wanted |= check_run(findings, path, meta.uid if meta else None)
     else:
         between = layout.BELOW[kind]
-        known.add(between)
+        wanted[between] = EntryType.DIRECTORY
         for name in findings.below.get(f"{prefix}{between}", ()):
             _check_scope_name(findings, f"{prefix}{between}/{name}", name, _INNER[kind])
-    for name in findings.below[path]:
-        if name not in known:
-            findings.report("LAYOUT-3", f"{prefix}{name}", f"a {kind} holds no such entry")
+    findings.only(path, f"a {kind}", wanted)
     _check_data(findings, f"{prefix}{layout.DATA}")
 
 
@@ -104,10 +109,8 @@ def _check_meta(findings: Findings, path: str, place: str, meta: ScopeMeta) -> N
 def _check_edits(findings: Findings, prefix: str, names: list[str], meta: ScopeMeta | None) -> None:
     edits = []
     for path in (f"{prefix}{name}" for name in sorted(names)):
-        if not path.endswith(".jsonl") or not findings.is_file(path):
-            findings.report("LAYOUT-3", path, f"edits are a file {layout.EDITS_PREFIX}*.jsonl")
-            continue
-        for _, edit in findings.lines(path, ["edit"]):
+        lines = findings.lines(path, ["edit"]) if findings.is_file(path) else ()
+        for _, edit in lines:
             if not isinstance(edit, Edit):
                 continue
             edits.append(edit)
@@ -127,8 +130,7 @@ def _check_data(findings: Findings, path: str) -> None:
             if not findings.is_file(record):
                 findings.report("LAYOUT-4", place, f"no {layout.ASSET}")
                 continue
-            for extra in set(findings.below[place]) - {layout.ASSET, layout.FILES}:
-                findings.report("LAYOUT-3", f"{place}/{extra}", "a data asset holds no such entry")
+            findings.only(place, "a data asset", _DATA_ENTRIES)
             asset = findings.record(record, DataAsset)
             if asset is None:
                 continue
@@ -170,9 +172,9 @@ def _check_twins(findings: Findings) -> None:
                 findings.report("ID-2", place, f"{uid} is also at {', '.join(places)}")
     for directory, names in findings.below.items():
         keys: dict[str, str] = {}
-        for name in names:
+        for name in names if not is_work(directory) else ():
             other = keys.setdefault(twin_key(name), name)
-            if other != name and f"/{layout.WORK}" not in directory:
+            if other != name:
                 findings.report("NAME-2", f"{directory}/{name}", f"{other!r} differs only in case")
 
 

@@ -28,6 +28,11 @@ _UNREADABLE = (OSError, EOFError, RuntimeError, zlib.error, BadZipFile, MolexpEr
 """What reading a file may raise, a damaged zip's among it."""
 _TIMES = frozenset(["at", "created_at", "ended_at"])
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_RUN = r"projects/[^/]+/experiments/[^/]+/runs/[^/]+"
+_REMOVED = r"trash/[^/]+/content(/experiments/[^/]+)?(/runs/[^/]+)?"
+_WORK = re.compile(
+    rf"({_RUN}/[0-9]{{4,}}|{_REMOVED}(/[0-9]{{4,}})?)/{layout.WORK}(/.*)?", re.DOTALL
+)
 _WRITER = re.compile(r"[0-9a-f]{10}-[0-9]+-[0-9]+-[0-9a-f]{6,}", re.ASCII)
 
 
@@ -74,11 +79,20 @@ class Findings:
             self.below.setdefault(above, []).append(name)
             if found.type is EntryType.DIRECTORY:
                 self.below.setdefault(found.path, [])
-            elif found.type is not EntryType.FILE and f"/{layout.WORK}/" not in found.path:
+            elif found.type is not EntryType.FILE and not is_work(above):
                 self.report("LAYOUT-9", found.path, f"is a {found.type}")
         for problem in problems:
             rule = "LAYOUT-12" if isinstance(problem, FormatError) else "RECORD-12"
             self.report(rule, "", str(problem))
+
+    def only(self, directory: str, kind: str, wanted: Mapping[str, EntryType]) -> None:
+        """Report what lies in a directory of this kind and is not among what is wanted there."""
+        for name in self.below.get(directory, ()):
+            path = f"{directory}/{name}" if directory else name
+            if name not in wanted:
+                self.report("LAYOUT-3", path, f"{kind} holds no such entry")
+            elif self.types[path] is not wanted[name]:
+                self.report("LAYOUT-3", path, f"is a {self.types[path]}, not a {wanted[name]}")
 
     def is_file(self, path: str) -> bool:
         """Whether a regular file lies there."""
@@ -122,6 +136,9 @@ class Findings:
             data = self.tree.read(path, kind.max_bytes)
         except FormatError as error:
             self.report("RECORD-2", path, error.message)
+            return None
+        except _UNREADABLE as error:
+            self.report("WRITE-3", path, f"cannot be read: {error}")
             return None
         return self.parsed(path, data, lambda: kind.from_json(data, path))
 
@@ -205,6 +222,11 @@ class Findings:
         """Take down that a record refers to an object."""
         if digest is not None:
             self.objects.append((path, digest))
+
+
+def is_work(directory: str) -> bool:
+    """Whether a directory is an execution's ``work/`` or beneath it, where a user's code rules."""
+    return _WORK.fullmatch(directory) is not None
 
 
 class _NotJsonError(ValueError):

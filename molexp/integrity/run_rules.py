@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 from molexp.disk import layout
+from molexp.disk.walk import EntryType
 from molexp.errors import InvalidNameError, TransitionError
 from molexp.integrity.findings import Findings
 from molexp.model.asset import Asset, CheckpointAsset, ErrorTraceAsset, Producer
@@ -28,18 +30,14 @@ _METRICS = re.compile(r"metrics(-[^/]+)?\.jsonl")
 _LATE = re.compile(r"ledger-[^/]+\.jsonl|logs/.+-[0-9a-f]{10}-[0-9]+-[0-9]+-[0-9a-f]{6,}\.log")
 """What a joined writer may still have written after the end."""
 _LEDGER_LINES = frozenset(["start", "asset", "input", "paused", "resumed"])
-_ENTRIES = frozenset(
-    [
-        layout.LEDGER,
-        layout.END,
-        layout.END_WITHOUT_LINKS.partition("/")[0],
-        layout.METRICS,
-        layout.ERROR,
-        layout.ARTIFACTS,
-        layout.CHECKPOINTS,
-        layout.LOGS,
-        layout.WORK,
-    ]
+_END_DIRECTORY, _, _END_IN_IT = layout.END_WITHOUT_LINKS.partition("/")
+_FILES = (layout.LEDGER, layout.END, layout.METRICS, layout.ERROR)
+_DIRECTORIES = (
+    _END_DIRECTORY,
+    layout.ARTIFACTS,
+    layout.CHECKPOINTS,
+    layout.LOGS,
+    layout.WORK,
 )
 
 Lines = list[tuple[str, Record]]
@@ -87,10 +85,17 @@ def leads_down(path: str) -> bool:
     return all(step not in ("", ".", "..") for step in path.split("/")) and "\0" not in path
 
 
-def check_run(findings: Findings, path: str, uid: str | None) -> set[str]:
-    """A run's executions and requests; the names that belong to it."""
+def check_run(findings: Findings, path: str, uid: str | None) -> dict[str, EntryType]:
+    """A run's executions and requests; the names that belong to it, and what each must be."""
     names = findings.below[path]
-    numbers = {name: number for name in names if (number := layout.execution_number(name))}
+    wanted = {name: EntryType.FILE for name in names if _DIGESTS.fullmatch(name)}
+    wanted[layout.REQUESTS] = EntryType.DIRECTORY
+    numbers: dict[str, int] = {}
+    for name in names:
+        if number := layout.execution_number(name):
+            wanted[name] = EntryType.DIRECTORY
+            if findings.types[f"{path}/{name}"] is EntryType.DIRECTORY:
+                numbers[name] = number
     for number, name in enumerate(sorted(numbers, key=lambda name: numbers[name]), 1):
         if numbers[name] != number:
             findings.report("LAYOUT-5", f"{path}/{name}", f"there is no execution {number}")
@@ -99,6 +104,12 @@ def check_run(findings: Findings, path: str, uid: str | None) -> set[str]:
         has_end = _check_execution(findings, f"{path}/{name}", uid)
         if not has_end and number != max(numbers.values()):
             findings.report("EXEC-2", f"{path}/{name}", "has no end, and another one follows it")
+    _check_requests(findings, path, numbers)
+    return wanted
+
+
+def _check_requests(findings: Findings, path: str, numbers: Container[str]) -> None:
+    """Each request of a run is named by what it says."""
     for name in findings.below.get(f"{path}/{layout.REQUESTS}", ()):
         place = f"{path}/{layout.REQUESTS}/{name}"
         request = findings.record(place, Request)
@@ -109,20 +120,22 @@ def check_run(findings: Findings, path: str, uid: str | None) -> set[str]:
             digits, *said = match.groups()
             ledgers = findings.places.get(request.execution, ())
             if said != [request.uid, request.verb]:
-                wanted = f"{digits}-{request.uid}-{request.verb}.json"
-                findings.report("LAYOUT-6", place, f"the request in it is that of {wanted}")
+                right = f"{digits}-{request.uid}-{request.verb}.json"
+                findings.report("LAYOUT-6", place, f"the request in it is that of {right}")
             elif digits in numbers and f"{path}/{digits}/{layout.LEDGER}" not in ledgers:
                 findings.report("LAYOUT-6", place, f"{digits} is not {request.execution}")
-    return {*numbers, layout.REQUESTS, *(name for name in names if _DIGESTS.fullmatch(name))}
 
 
 def _check_execution(findings: Findings, path: str, uid: str | None) -> bool:
     """An execution of the run with this uid, or a hold on it; whether it has an end."""
     names = findings.below[path]
-    for name in names:
-        joined = name.startswith(layout.LEDGER_PREFIX) or _METRICS.fullmatch(name)
-        if name not in _ENTRIES and not joined:
-            findings.report("LAYOUT-3", f"{path}/{name}", "an execution holds no such entry")
+    joined = [
+        name for name in names if name.startswith(layout.LEDGER_PREFIX) or _METRICS.fullmatch(name)
+    ]
+    wanted = dict.fromkeys([*_FILES, *joined], EntryType.FILE)
+    wanted |= dict.fromkeys(_DIRECTORIES, EntryType.DIRECTORY)
+    findings.only(path, "an execution", wanted)
+    findings.only(f"{path}/{_END_DIRECTORY}", "an end", {_END_IN_IT: EntryType.FILE})
     ending = _ending(findings, path)
     own = _ledger(findings, f"{path}/{layout.LEDGER}")
     others = [

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal, Union, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from molexp.errors import AlreadyExistsError, FormatError, InvalidInputError
 from molexp.model.record import (
@@ -24,6 +24,9 @@ from molexp.model.record import (
     Uid,
     UtcTime,
 )
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 class Producer(Record):
@@ -177,6 +180,8 @@ def _to_bytes(data: str | Mapping[str, Any], path: str) -> bytes:
 @cache
 def _any_kind() -> TypeAdapter[Asset]:
     """One validator for all registered kinds, told apart by ``kind``."""
+    from pydantic import TypeAdapter  # a twentieth of the floor's import, and only readers need it
+
     union: Any = Union[tuple(_REGISTRY.values())]  # noqa: UP007 - made of a tuple at run time
     return TypeAdapter(Annotated[union, Field(discriminator="kind")])
 

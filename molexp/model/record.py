@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from math import isfinite
 from typing import Annotated, Any, ClassVar, Self
 
@@ -59,16 +58,20 @@ def _number(value: Any, info: ValidationInfo) -> Any:
 
 
 def _utc(value: Any, validate: Callable[[Any], Any], info: ValidationInfo) -> datetime:
-    """An aware time in UTC; of text, what RFC 3339 calls a date-time."""
+    """An aware time in UTC; of text, what RFC 3339 calls a date-time.
+
+    The inner validator is never asked: it would take a number for a time. It stays for its printer.
+    """
     if info.mode == "json" and isinstance(value, str) and _TIME.fullmatch(value):
         value = datetime.fromisoformat(value.upper())
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise ValueError("should be a time with date, seconds and zone, as 2026-11-20T20:15:12Z")
+    if value.tzinfo is UTC:
+        return value
     try:
-        moment: datetime = validate(value.astimezone(UTC))
+        return value.astimezone(UTC)
     except OverflowError:
         raise ValueError("a time is in the years 1 to 9999 of UTC") from None
-    return moment
 
 
 def _encoded(value: Any) -> Any:
@@ -138,6 +141,8 @@ class Record(BaseModel):
     def _check_fields(cls, names: Iterable[str]) -> None:
         for name in names:
             if name not in cls.model_fields:
+                from difflib import get_close_matches  # for the error alone
+
                 near = get_close_matches(name, cls.model_fields)
                 all_of_them = ", ".join(cls.model_fields)
                 raise InvalidInputError(

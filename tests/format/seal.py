@@ -36,7 +36,7 @@ def _ends(run: Path) -> Iterator[Path]:
     for ledger in run.glob("[0-9]*/ledger.jsonl"):
         with open(ledger, "rb") as lines:
             start = json.loads(next(lines))["start"]
-        end = ledger.with_name("end.json" if start.get("links", True) else "end/end.json")
+        end = ledger.parent / ("end.json" if start.get("links", True) else "end/end.json")
         if start.get("purpose", "run") == "run" and end.exists():
             yield end
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -9,7 +10,18 @@ import pytest
 
 from molexp.disk.tree import open_tree
 from molexp.integrity.conformance import Violation, check_workspace
-from tests.format.lab import CANCELLED, DATA, FAILED, PROJECT, SUCCEEDED, TEMPLATE, Lab
+from tests.format.lab import (
+    BEST,
+    CANCELLED,
+    DATA,
+    EXPERIMENT,
+    FAILED,
+    PROJECT,
+    SUCCEEDED,
+    TEMPLATE,
+    Lab,
+)
+from tests.format.seal import seal_text
 
 
 @pytest.fixture
@@ -92,3 +104,99 @@ def test_a_live_execution_conforms(lab: Lab) -> None:
     lab.append(f"{SUCCEEDED}/logs/fit.log", b"")
     lab.append(f"{SUCCEEDED}/metrics.jsonl", b'{"metric":{"at"')
     assert lab.check() == []
+
+
+def replace(lab: Lab, path: str, kind: str) -> None:
+    """Put an entry of another kind where one may lie."""
+    if lab.at(path).exists():
+        lab.remove(path)
+    if kind == "file":
+        lab.write(path, b"")
+    elif kind == "directory":
+        lab.at(path).mkdir(parents=True)
+    else:
+        lab.at(path).symlink_to(lab.root)
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("data", "projects", "objects", "audit", "trash", FAILED, f"{PROJECT}/data"),
+        *(f"{PROJECT}/experiments", f"{EXPERIMENT}/runs", f"{BEST}/requests", f"{DATA}/files"),
+        *(f"{SUCCEEDED}/work", f"{SUCCEEDED}/end"),
+    ],
+)
+def test_what_is_no_directory_where_one_belongs_is_reported(lab: Lab, path: str, kind: str) -> None:
+    replace(lab, path, kind)
+    found = lab.check()
+    assert ("LAYOUT-3", path) in [violation[:2] for violation in found]
+    assert (("LAYOUT-9", path) in [violation[:2] for violation in found]) is (kind == "link")
+
+
+@pytest.mark.parametrize(
+    ("path", "rule"),
+    [
+        ("meta.json", "LAYOUT-1"),
+        *((f"{place}/meta.json", "LAYOUT-3") for place in (PROJECT, EXPERIMENT, BEST)),
+        *((f"{SUCCEEDED}/{name}", "LAYOUT-3") for name in ("end.json", "end/end.json")),
+        (f"{SUCCEEDED}/ledger.jsonl", "LAYOUT-3"),
+        ("edits-x.jsonl", "LAYOUT-3"),
+        ("edits-x", "LAYOUT-3"),
+    ],
+)
+def test_a_directory_where_a_file_belongs_is_reported(lab: Lab, path: str, rule: str) -> None:
+    replace(lab, path, "directory")
+    where = "" if rule == "LAYOUT-1" else path
+    assert (rule, where) in [violation[:2] for violation in lab.check()]
+
+
+@pytest.mark.parametrize(
+    "inside", [f"{SUCCEEDED}/work", f"{SUCCEEDED}/work/a", "trash/x/content/0001/work"]
+)
+def test_links_and_twins_are_at_home_in_work(lab: Lab, inside: str) -> None:
+    fill(lab, inside)
+    assert not {"LAYOUT-9", "NAME-2"} & {violation.rule for violation in lab.check()}
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        *("projects/work", "projects/working-group", "data/work", f"{SUCCEEDED}/artifacts/work"),
+        *(f"{EXPERIMENT}/runs/work", f"{SUCCEEDED}/working", f"{DATA}/files/runs/a/0001/work"),
+    ],
+)
+def test_links_and_twins_are_reported_wherever_else_it_says_work(lab: Lab, elsewhere: str) -> None:
+    fill(lab, elsewhere)
+    found = {violation[:2] for violation in lab.check()}
+    assert {("LAYOUT-9", f"{elsewhere}/link"), ("NAME-2", f"{elsewhere}/twin")} <= found
+
+
+def fill(lab: Lab, directory: str) -> None:
+    """Put a link and twins into a directory."""
+    for name in ("Twin", "twin"):
+        lab.write(f"{directory}/{name}", b"")
+    lab.at(f"{directory}/link").symlink_to(lab.root)
+
+
+def test_litter_in_the_trash_is_no_violation(lab: Lab) -> None:
+    lab.write("trash/.DS_Store", b"")
+    assert lab.check() == []
+
+
+def test_a_seal_leaves_out_holds_and_finds_ends_without_links(lab: Lab) -> None:
+    run = lab.at(BEST)
+    assert [line[66:] for line in seal_text(run).splitlines()] == [
+        "0001/end.json",
+        "0002/end.json",
+        "meta.json",
+    ]
+    start = json.loads(lab.at(f"{FAILED}/ledger.jsonl").read_text().splitlines()[0])["start"]
+    lab.write(f"{FAILED}/ledger.jsonl", json.dumps({"start": start | {"purpose": "hold"}}) + "\n")
+    lab.write(f"{SUCCEEDED}/ledger.jsonl", json.dumps({"start": start | {"links": False}}) + "\n")
+    lab.at(f"{SUCCEEDED}/end").mkdir()
+    lab.at(f"{SUCCEEDED}/end.json").rename(lab.at(f"{SUCCEEDED}/end/end.json"))
+    assert [line[66:] for line in seal_text(run).splitlines()] == [
+        "0002/end/end.json",
+        "meta.json",
+    ]

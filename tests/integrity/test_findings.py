@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from molexp.disk.tree import open_tree
-from molexp.integrity.findings import Findings, Violation
+from molexp.integrity.findings import Findings, Violation, is_work
 from molexp.model.digest import of_bytes
 from molexp.model.scope import WorkspaceMeta
 from tests.format.lab import CANCELLED, DATA, SUCCEEDED, TEMPLATE
+from tests.users import User
 
 
 @pytest.fixture
@@ -49,3 +51,31 @@ def test_lines_of_other_names_are_reported(findings: Findings) -> None:
     assert list(findings.lines(path, ["edit"])) == []
     wrong = Violation("LINE-6", path, "a line of 'metric' does not belong here")
     assert findings.violations == [wrong] * 6
+
+
+@pytest.mark.users
+def test_a_record_that_may_not_be_read_is_reported(user: User) -> None:
+    shutil.copy(TEMPLATE / "meta.json", user.directory)
+    (user.directory / "meta.json").chmod(0)
+
+    def body() -> list[Violation]:
+        with open_tree(user.directory) as tree:
+            found = Findings(tree)
+            found.look()
+            found.record("meta.json", WorkspaceMeta)
+            return found.violations
+
+    violations = user.run(body)
+    assert [violation[:2] for violation in violations] == (
+        [] if user.uid == 0 else [("WRITE-3", "meta.json")]
+    )
+    assert all("cannot be read" in violation.message for violation in violations)
+
+
+def test_work_is_that_of_an_execution() -> None:
+    assert is_work(f"{SUCCEEDED}/work")
+    assert is_work(f"{SUCCEEDED}/work/a/b")
+    assert is_work("trash/x/content/runs/y/0001/work")
+    assert not is_work(f"{SUCCEEDED}/works")
+    assert not is_work(SUCCEEDED)
+    assert not is_work("projects/work")
