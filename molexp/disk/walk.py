@@ -70,6 +70,11 @@ def _walk(
             found = _found(path, directory.stat(name))
         except NotFoundError:
             continue
+        except MolexpError as error:  # it may be listed, and not searched
+            if problems is None:
+                raise
+            problems.append(error)
+            return
         yield found
         if found.type is EntryType.DIRECTORY:
             try:
