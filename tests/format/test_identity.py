@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,23 @@ def test_a_digest_names_its_algorithm(lab: Lab, refused: Refusals, wrong: str) -
         hex_of(wrong)
     lab.change(f"{DATA}/asset.json", content_hash=wrong)
     assert "RECORD-5" in [violation.rule for violation in lab.check()]
+
+
+@pytest.mark.rule("PRINT-1")
+@pytest.mark.parametrize("spelling", [b'{"lr":1}', b'{"lr": 1.0}', b'{"lr":1.00}', b'{"lr":"1.0"}'])
+def test_a_hash_of_another_spelling_is_reported(
+    lab: Lab, refused: Refusals, spelling: bytes
+) -> None:
+    def set_config(start: dict[str, Any], digest: str) -> None:
+        start.update(config={"lr": 1.0}, config_hash=digest)
+
+    ledger = f"{CANCELLED}/ledger.jsonl"
+    lab.change_line(ledger, 0, partial(set_config, digest=of_bytes(b'{"lr":1.0}')))
+    assert "LEDGER-3" not in {violation.rule for violation in lab.check()}
+    lab.change_line(ledger, 0, partial(set_config, digest=of_bytes(spelling)))
+    found = [violation for violation in lab.check() if violation.rule == "LEDGER-3"]
+    assert [violation.path for violation in found] == [ledger]
+    refused.unequal([], found)
 
 
 @pytest.mark.rule("DIGEST-2")
