@@ -8,8 +8,8 @@ from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.disk.ledger import LineReader, entries
 from molexp.disk.owner import Life, judge
-from molexp.disk.record import read
-from molexp.errors import ConflictError, FormatError, NotFoundError
+from molexp.disk.record import read, read_if_there
+from molexp.errors import ConflictError, FormatError
 from molexp.model.execution import End, ExecutionState, Start
 from molexp.model.scope import RunMeta
 
@@ -85,10 +85,7 @@ def read_start(place: Directory) -> Start:
 
 def read_end(place: Directory, start: Start) -> End | None:
     """How an execution ended, from the one name that its start chose; None if it has not."""
-    try:
-        return read(place, end_name(start), End)
-    except NotFoundError:
-        return None
+    return read_if_there(place, end_name(start), End)
 
 
 def end_name(start: Start) -> str:
