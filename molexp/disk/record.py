@@ -25,7 +25,7 @@ Made = TypeVar("Made")
 
 ATTEMPTS = 3  # at making something aside, where `.molexp` is deleted under it each time
 
-# What a link answers where the file system has none, limits them, or the file aside was deleted.
+# What a link answers where the file system has none, or limits them.
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 # What a rename answers where something has the name.
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
@@ -172,8 +172,8 @@ class Aside:
             try:
                 door.link(self._open_tmp().fd, made, directory.fd, name)
             except OSError as error:
-                # Without links, or with `.molexp` deleted since: create it in place. Where it is
-                # torn by a kill, it counts as not there until its writer is proven dead.
+                # Without links, create it in place. Where it is torn by a kill, it counts as not
+                # there until its writer is proven dead.
                 if error.errno not in NO_LINKS:
                     raise
                 batch.wrote(directory, name)

@@ -11,7 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, Self, cast
 
-from molexp.disk.beneath import Directory, components
+from molexp.disk.beneath import Closing, Directory, components
 from molexp.disk.walk import MAX_DEPTH, EntryType, Found, Problems, walk
 from molexp.errors import FormatError, MolexpError, NotFoundError, StorageError
 
@@ -68,25 +68,7 @@ def open_tree(path: str | os.PathLike[str]) -> Tree:
     return DirectoryTree(text) if os.path.isdir(text) else ZipTree(text)
 
 
-class _Closing:
-    """A tree is closed at the end of its block."""
-
-    def close(self) -> None:
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class DirectoryTree(_Closing):
+class DirectoryTree(Closing):
     """A workspace in a directory."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -138,7 +120,7 @@ class _Reader(io.RawIOBase):
         super().close()
 
 
-class ZipTree(_Closing):
+class ZipTree(Closing):
     """A workspace in a zip, read in place.
 
     Raises FormatError at once if an entry is a link, or its name leads elsewhere or comes twice.

@@ -58,13 +58,13 @@ def walk(
     ``problems`` and is passed over; without a list of problems it raises.
     """
     with directory.enter(relative) as start:
-        yield from _walk(start, relative, 0, problems)
+        yield from _walk(start, start.names(), relative, 0, problems)
 
 
 def _walk(
-    directory: Directory, prefix: str, depth: int, problems: Problems | None
+    directory: Directory, names: list[str], prefix: str, depth: int, problems: Problems | None
 ) -> Iterator[Found]:
-    for name in directory.names():
+    for name in names:
         path = f"{prefix}/{name}" if prefix else name
         try:
             found = _found(path, directory.stat(name))
@@ -78,7 +78,7 @@ def _walk(
         yield found
         if found.type is EntryType.DIRECTORY:
             try:
-                below = _look_into(directory, name, depth + 1)
+                below, inner = _look_into(directory, name, depth + 1)
             except NotFoundError:
                 continue
             except MolexpError as error:
@@ -87,11 +87,11 @@ def _walk(
                 problems.append(error)
                 continue
             with below:
-                yield from _walk(below, path, depth + 1, problems)
+                yield from _walk(below, inner, path, depth + 1, problems)
 
 
-def _look_into(directory: Directory, name: str, depth: int) -> Directory:
-    """A directory to walk, if it may be listed and does not lie too deep."""
+def _look_into(directory: Directory, name: str, depth: int) -> tuple[Directory, list[str]]:
+    """A directory to walk and what it holds, if it may be listed and does not lie too deep."""
     if depth > MAX_DEPTH:
         raise FormatError(
             f"{directory.where(name)} lies deeper than {MAX_DEPTH} directories",
@@ -101,11 +101,10 @@ def _look_into(directory: Directory, name: str, depth: int) -> Directory:
         )
     below = directory.enter(name)
     try:
-        below.names()
+        return below, below.names()
     except MolexpError:
         below.close()
         raise
-    return below
 
 
 def _found(path: str, status: os.stat_result) -> Found:

@@ -96,7 +96,7 @@ def _check_still_wanted(first: Look, found: Look, path: str, *, again: bool) -> 
     if found.meta.uid != first.meta.uid:
         raise NotFoundError(
             f"the run {first.meta.uid} is not at {path} any more: another one is",
-            cure="look for it with `ws.find`",
+            cure="look for it by its uid: it was moved or removed",
             kind="run",
             key=first.meta.uid,
         )

@@ -17,7 +17,8 @@ from molexp.model.ids import ENTROPY_BYTES, run_id, ulid
 class Site:
     """A workspace's root with this process's place aside and its journal.
 
-    A forked child gets its own of both when it first asks for them.
+    A forked child gets its own of both when it first asks for them: in those that it inherits, a
+    lock may be held by a thread that is not there any more.
     """
 
     def __init__(
