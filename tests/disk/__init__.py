@@ -15,7 +15,7 @@ from molexp.disk import door, layout, trash
 from molexp.disk.beneath import Directory
 from molexp.disk.commit import begin
 from molexp.disk.door import Gate
-from molexp.disk.record import Aside
+from molexp.disk.record import Aside, write_new
 from molexp.disk.trash import Removed
 from molexp.model.ids import ulid
 
@@ -185,3 +185,20 @@ def lies(lab: Path) -> Tree:
     """All but what is disposable."""
     disposable = (layout.CACHE, layout.TRASH)
     return {at: what for at, what in tree_of(lab).items() if at.split("/")[0] not in disposable}
+
+
+def entries(root: Directory) -> list[str]:
+    """What lies in a workspace, its cache left out."""
+    return [name for name in root.names() if name != layout.CACHE]
+
+
+def aside_of(root: Directory) -> list[str]:
+    """What lies aside."""
+    with root.enter(layout.TMP) as tmp:
+        return tmp.names()
+
+
+def put_two(made: Directory) -> None:
+    """Put two files into a directory that is made aside."""
+    for name in ("a", "b"):
+        write_new(made, name, name.encode(), 0o444)

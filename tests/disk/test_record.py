@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from molexp.errors import (
 )
 from molexp.model.execution import Owner
 from molexp.model.record import Document
-from tests.disk import fork_each, meet, recording, refusing, tree_of
+from tests.disk import aside_of, entries, fork_each, meet, put_two, recording, refusing, tree_of
 from tests.users import User
 
 MODES = layout.ACCESS["private"]
@@ -40,40 +40,6 @@ class Sign(Document):
     """A record of these tests' own."""
 
     text: str
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[Directory]:
-    with Directory.open(tmp_path) as directory:
-        yield directory
-
-
-@pytest.fixture
-def batch(root: Directory) -> Iterator[Batch]:
-    batch = begin(root, one_by_one=True)
-    yield batch
-    batch.close()
-
-
-@pytest.fixture
-def aside(root: Directory) -> Iterator[Aside]:
-    aside = Aside(root, MODES, writer="w")
-    yield aside
-    aside.close()
-
-
-def _entries(root: Directory) -> list[str]:
-    return [name for name in root.names() if name != layout.CACHE]
-
-
-def _aside_of(root: Directory) -> list[str]:
-    with root.enter(layout.TMP) as tmp:
-        return tmp.names()
-
-
-def _fill(made: Directory) -> None:
-    for name in ("a", "b"):
-        record.write_new(made, name, name.encode(), 0o444)
 
 
 def test_a_record_is_read_back_as_it_was_written(root: Directory) -> None:
@@ -125,19 +91,19 @@ def test_what_has_its_name_is_whole_and_nothing_stays_aside(
     root: Directory, aside: Aside, batch: Batch, tmp_path: Path
 ) -> None:
     aside.publish_file(b"data", root, "end.json", 0o444, batch)
-    made = aside.publish_directory(_fill, root, "0001", batch)
+    made = aside.publish_directory(put_two, root, "0001", batch)
     assert made.names() == ["a", "b"]
     assert made.path == f"{tmp_path}/0001"
     made.close()
     assert (tmp_path / "end.json").read_bytes() == b"data"
     assert stat.S_IMODE((tmp_path / "end.json").stat().st_mode) == 0o444
     assert stat.S_IMODE((tmp_path / "0001").stat().st_mode) == MODES.directory
-    assert _aside_of(root) == []
+    assert aside_of(root) == []
 
 
 def test_what_is_aside_begins_with_its_writer(root: Directory, aside: Aside, batch: Batch) -> None:
     seen: list[str] = []
-    aside.publish_directory(lambda made: seen.extend(_aside_of(root)), root, "d", batch).close()
+    aside.publish_directory(lambda made: seen.extend(aside_of(root)), root, "d", batch).close()
     assert [name.split(".")[0] for name in seen] == ["w"]
 
 
@@ -152,7 +118,7 @@ def test_the_second_of_two_learns_that_it_is_the_second(
         aside.publish_file(b"mine!", root, "end.json", 0o444, batch)
     assert raised.value.details["path"] == f"{tmp_path}/end.json"
     assert (tmp_path / "end.json").read_bytes() == there
-    assert _aside_of(root) == []
+    assert aside_of(root) == []
 
 
 @pytest.mark.parametrize("kind", ["directory", "link", "dangling", "fifo"])
@@ -236,10 +202,10 @@ def test_two_who_write_under_one_id_do_not_meet(root: Directory, batch: Batch) -
 
     def fill(made: Directory) -> None:
         other.publish_file(b"x", root, "x", 0o444, batch)
-        other.publish_directory(_fill, root, "e", batch).close()
+        other.publish_directory(put_two, root, "e", batch).close()
 
     one.publish_directory(fill, root, "d", batch).close()
-    assert _entries(root) == ["d", "e", "x"]
+    assert entries(root) == ["d", "e", "x"]
 
 
 def test_what_a_filling_raises_comes_out_and_leaves_nothing(
@@ -248,13 +214,13 @@ def test_what_a_filling_raises_comes_out_and_leaves_nothing(
     for error in (KeyboardInterrupt(), FileNotFoundError("elsewhere"), NotFoundError("", cure="")):
 
         def fill(made: Directory, error: BaseException = error) -> None:
-            _fill(made)
+            put_two(made)
             raise error
 
         with pytest.raises(type(error)):
             aside.publish_directory(fill, root, "it", batch)
-        assert _entries(root) == []
-        assert _aside_of(root) == []
+        assert entries(root) == []
+        assert aside_of(root) == []
 
 
 @pytest.mark.parametrize("kind", ["full", "file", "link"])
@@ -270,8 +236,8 @@ def test_a_directory_takes_no_name_that_something_has(
         (tmp_path / "it").symlink_to("/tmp")
     there = tree_of(tmp_path)
     with pytest.raises(AlreadyExistsError, match="it is there already"):
-        aside.publish_directory(_fill, root, "it", batch)
-    assert _aside_of(root) == []
+        aside.publish_directory(put_two, root, "it", batch)
+    assert aside_of(root) == []
     shutil.rmtree(tmp_path / layout.CACHE)
     assert tree_of(tmp_path) == there
 
@@ -280,7 +246,7 @@ def test_an_empty_directory_gives_way_for_nothing_is_lost_with_it(
     root: Directory, aside: Aside, batch: Batch, tmp_path: Path
 ) -> None:
     (tmp_path / "it").mkdir()
-    aside.publish_directory(_fill, root, "it", batch).close()
+    aside.publish_directory(put_two, root, "it", batch).close()
     assert sorted(os.listdir(tmp_path / "it")) == ["a", "b"]
 
 

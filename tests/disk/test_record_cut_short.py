@@ -5,54 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from molexp.disk import door, layout, record
+from molexp.disk import door, layout
 from molexp.disk.beneath import Directory
 from molexp.disk.commit import Batch, begin
 from molexp.disk.record import Aside
 from molexp.errors import MolexpError, StorageError
-from tests.disk import MODES, before, calls_of, refusing
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[Directory]:
-    with Directory.open(tmp_path) as directory:
-        yield directory
-
-
-@pytest.fixture
-def batch(root: Directory) -> Iterator[Batch]:
-    batch = begin(root, one_by_one=True)
-    yield batch
-    batch.close()
-
-
-@pytest.fixture
-def aside(root: Directory) -> Iterator[Aside]:
-    aside = Aside(root, MODES, writer="w")
-    yield aside
-    aside.close()
-
-
-def _entries(root: Directory) -> list[str]:
-    return [name for name in root.names() if name != layout.CACHE]
-
-
-def _aside_of(root: Directory) -> list[str]:
-    with root.enter(layout.TMP) as tmp:
-        return tmp.names()
-
-
-def _fill(made: Directory) -> None:
-    for name in ("a", "b"):
-        record.write_new(made, name, name.encode(), 0o444)
-
+from tests.disk import MODES, aside_of, before, calls_of, entries, put_two, refusing
 
 Deed = Callable[[Directory, Aside, Batch], None]
 
@@ -62,7 +27,7 @@ def _publish_file(root: Directory, aside: Aside, batch: Batch) -> None:
 
 
 def _publish_directory(root: Directory, aside: Aside, batch: Batch) -> None:
-    aside.publish_directory(_fill, root, "it", batch).close()
+    aside.publish_directory(put_two, root, "it", batch).close()
 
 
 DEEDS = pytest.mark.parametrize("deed", [_publish_file, _publish_directory])
@@ -135,8 +100,8 @@ def test_what_fails_leaves_nothing_and_works_once_the_cause_is_gone(
                 if operation not in ("unlink", "sync_directory"):
                     with pytest.raises(StorageError):
                         deed(root, aside, batch)
-                    assert _entries(root) == []
-                    assert not root.exists(layout.TMP) or _aside_of(root) == []
+                    assert entries(root) == []
+                    assert not root.exists(layout.TMP) or aside_of(root) == []
             batch.close()
             batch = begin(root, one_by_one=True)
             deed(root, aside, batch)
@@ -168,7 +133,7 @@ def test_without_links_a_full_disk_leaves_no_torn_file(
 
     with door.gated(gate), pytest.raises(StorageError):
         aside.publish_file(b"data", root, "end.json", 0o444, batch)
-    assert _entries(root) == []
+    assert entries(root) == []
     with door.gated(refusing("link", errno.EPERM)):
         aside.publish_file(b"data", root, "end.json", 0o444, batch)
     assert root.read("end.json", 9) == b"data"

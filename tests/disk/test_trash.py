@@ -47,12 +47,6 @@ from tests.users import User
 PATHS = pytest.mark.parametrize("path", ["projects", RUN, CLOSED, FILE, INNER, LINK])
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Path:
-    make_lab(tmp_path / "lab")
-    return tmp_path / "lab"
-
-
 def _below(lab: Path, path: str) -> Tree:
     return {at: what for at, what in tree_of(lab).items() if f"{at}/".startswith(f"{path}/")}
 

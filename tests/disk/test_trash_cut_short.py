@@ -27,7 +27,6 @@ from tests.disk import (
     die,
     fork_each,
     lies,
-    make_lab,
     refusing,
     remove,
     restore,
@@ -35,12 +34,6 @@ from tests.disk import (
 )
 
 PATHS = pytest.mark.parametrize("path", ["projects", RUN, CLOSED, FILE, INNER, LINK])
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Path:
-    make_lab(tmp_path / "lab")
-    return tmp_path / "lab"
 
 
 def _kill_everywhere(lab: Path, act: Callable[[Path], None], check: Callable[[Path], None]) -> int:
