@@ -26,7 +26,7 @@ from molexp.errors import (
     StorageError,
 )
 from molexp.integrity.conformance import Violation, check_workspace
-from molexp.integrity.survey import ExecutionSurvey, ScopeSurvey, survey
+from molexp.lifecycle.survey import ExecutionSurvey, ScopeSurvey, survey
 from molexp.model.asset import OutputAsset
 from molexp.model.scope import ExperimentMeta, RunMeta, ScopeKind
 

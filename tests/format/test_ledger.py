@@ -14,7 +14,7 @@ from molexp.disk import door, layout
 from molexp.disk.beneath import Directory
 from molexp.disk.ledger import Appender, LineReader, entries
 from molexp.errors import FormatError, StorageError, TransitionError
-from molexp.integrity.survey import ScopeSurvey, survey
+from molexp.lifecycle.survey import ScopeSurvey, survey
 from molexp.model.codec import join_line, split_line
 from molexp.model.execution import (
     TERMINAL,

@@ -9,11 +9,11 @@ from molexp.disk import layout, owner
 from molexp.disk.beneath import Directory
 from molexp.model.codec import join_line
 from molexp.model.execution import End, ExecutionState
-from molexp.recording.attempt import Attempt, end_attempt, start_run
-from molexp.recording.look import look_at
-from molexp.recording.site import Site
+from molexp.lifecycle.attempt import Attempt, end_attempt, start_run
+from molexp.lifecycle.look import look_at
+from molexp.lifecycle.site import Site
 from molexp.testing.workload import Ack, Step, Workload
-from tests.recording.lab import ADDRESS, RUN, broken_rules, make_lab, open_site
+from tests.lifecycle.lab import ADDRESS, RUN, broken_rules, make_lab, open_site
 
 
 class AttemptWorkload(Workload):

@@ -19,16 +19,16 @@ from molexp.disk import layout, owner
 from molexp.errors import CancelledError, ConflictError, NotFoundError, TransitionError
 from molexp.model.codec import join_line
 from molexp.model.execution import End, ExecutionState
-from molexp.recording.attempt import (
+from molexp.lifecycle.attempt import (
     DIED,
     PENDING_CANCELLED,
     end_attempt,
     reap,
     start_run,
 )
-from molexp.recording.look import look_at, status_of
-from molexp.recording.site import Site, now
-from tests.recording.lab import ADDRESS, RUN, broken_rules, make_lab, open_site
+from molexp.lifecycle.look import look_at, status_of
+from molexp.lifecycle.site import Site, now
+from tests.lifecycle.lab import ADDRESS, RUN, broken_rules, make_lab, open_site
 from tests.users import User
 
 FORK = get_context("fork")

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from molexp.disk.beneath import Directory
-from molexp.recording.manifest import MAX_WORK_FILES, measure
+from molexp.lifecycle.manifest import MAX_WORK_FILES, measure
 
 
 def test_every_file_but_the_end_and_litter_is_listed(tmp_path: Path) -> None:

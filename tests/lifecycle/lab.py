@@ -10,7 +10,7 @@ from molexp.disk.beneath import Directory
 from molexp.disk.tree import open_tree
 from molexp.integrity.conformance import check_workspace
 from molexp.model.scope import ExperimentMeta, ProjectMeta, RunMeta, ScopeMeta, WorkspaceMeta
-from molexp.recording.site import Site, new_uid
+from molexp.lifecycle.site import Site, new_uid
 
 RUN = "projects/qm9/experiments/baseline/runs/first"
 ADDRESS = "qm9/baseline/first"

@@ -13,12 +13,12 @@ from molexp.disk.beneath import Directory
 from molexp.disk.ledger import Appender
 from molexp.disk.record import read, write_new
 from molexp.errors import AlreadyExistsError, InvalidInputError, NotFoundError
-from molexp.integrity.survey import edited
+from molexp.lifecycle.survey import edited
 from molexp.model.codec import canonical, join_line
 from molexp.model.names import check_same_name, slug
 from molexp.model.record import Edit, merge_patch
 from molexp.model.scope import Address, AnyMeta, ScopeKind, ScopeMeta, effective
-from molexp.recording.site import Site, now
+from molexp.lifecycle.site import Site, now
 
 _GIVEN = ("params", "parameters")
 """What tells two experiments or runs of one name apart."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from molexp.disk import layout
 from molexp.model.ids import is_ulid
-from molexp.recording.site import new_run_id, new_uid, now
-from tests.recording.lab import make_lab, open_site
+from molexp.lifecycle.site import new_run_id, new_uid, now
+from tests.lifecycle.lab import make_lab, open_site
 
 
 def test_ids_sort_by_the_moment_they_were_made() -> None:

@@ -27,9 +27,9 @@ from molexp.errors import (
 )
 from molexp.model.codec import join_line
 from molexp.model.execution import End, ExecutionState, Start
-from molexp.recording.look import Look, Numbered, check_free, end_name, look_at, read_end
-from molexp.recording.manifest import measure
-from molexp.recording.site import Site, new_uid, now
+from molexp.lifecycle.look import Look, Numbered, check_free, end_name, look_at, read_end
+from molexp.lifecycle.manifest import measure
+from molexp.lifecycle.site import Site, new_uid, now
 
 ATTEMPTS = 9  # at getting a number, where somebody else gets it each time
 

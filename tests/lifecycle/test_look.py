@@ -9,9 +9,9 @@ import pytest
 from molexp.disk.beneath import Directory
 from molexp.errors import FormatError, NotFoundError
 from molexp.model.execution import ExecutionState
-from molexp.recording.attempt import end_attempt, start_run
-from molexp.recording.look import look_at, status_of
-from tests.recording.lab import ADDRESS, RUN, make_lab, open_site
+from molexp.lifecycle.attempt import end_attempt, start_run
+from molexp.lifecycle.look import look_at, status_of
+from tests.lifecycle.lab import ADDRESS, RUN, make_lab, open_site
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 from molexp.testing.doorwatch import watching
 from molexp.testing.kill import kill_everywhere
 from molexp.testing.refusals import refuse_everywhere
-from tests.recording.workloads import AttemptWorkload
+from tests.lifecycle.workloads import AttemptWorkload
 
 
 def test_nothing_acknowledged_is_lost_by_a_kill_at_any_call() -> None:

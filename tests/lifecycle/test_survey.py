@@ -10,7 +10,7 @@ import pytest
 
 from molexp.disk.beneath import Directory
 from molexp.errors import FormatError, MolexpError
-from molexp.integrity.survey import ScopeSurvey, survey
+from molexp.lifecycle.survey import ScopeSurvey, survey
 from molexp.model.execution import ExecutionState
 from tests.users import User
 
