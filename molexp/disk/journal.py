@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from threading import RLock
 
@@ -36,6 +37,13 @@ def subtree(address: str) -> str:
     return f"{address}/**" if address else "**"
 
 
+@dataclass
+class Change:
+    """A change while it is made; ``moved`` is known when it is over."""
+
+    moved: bool = False
+
+
 class Journal:
     """The hints of this process in one workspace; made when the first is given.
 
@@ -57,20 +65,22 @@ class Journal:
     @contextmanager
     def changing(
         self, *prefixes: str, place: Directory | None = None, path: str = ""
-    ) -> Iterator[None]:
+    ) -> Iterator[Change]:
         """Hint at these addresses, or subtrees, before and after the block that changes them.
 
         Leaving the block makes sure that the hint can still be found, and that what was changed
-        through the open directory ``place`` still lies at ``path``: else it hints at everything.
-        What the block raises passes, for a change that failed may have happened in part.
+        through the open directory ``place`` still lies at ``path``: else it hints at everything,
+        and the change says that it ``moved``. What the block raises passes, for a change that
+        failed may have happened in part.
         """
-        since = _now()
+        since = now()
         number = self._touch(prefixes)
+        change = Change()
         try:
-            yield
+            yield change
         finally:
-            moved = place is not None and not self._root.leads_to(path, place)
-            self._settle(number, prefixes, since, moved=moved)
+            change.moved = place is not None and not self._root.leads_to(path, place)
+            self._settle(number, prefixes, since, moved=change.moved)
 
     def close(self) -> None:
         """Say that no more hints come."""
@@ -92,13 +102,13 @@ class Journal:
             while True:
                 self._journal().append(join_line("done", b"%d" % number))
                 is_lost = self._journal().is_lost()
-                if not is_lost and not moved and _now() - since < self._fresh:
+                if not is_lost and not moved and now() - since < self._fresh:
                     return
                 if is_lost:
                     self._leave()
                 if moved:
                     prefixes, moved = (subtree(""),), False
-                since = _now()
+                since = now()
                 number = self._touch(prefixes)
 
     def _journal(self) -> _Open:
@@ -157,6 +167,9 @@ def make_mark(directory: Directory, mode: int) -> str:
     return name
 
 
-def _now() -> float:
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def now() -> float:
     """Seconds that go on while the machine sleeps."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return time.clock_gettime(_CLOCK)

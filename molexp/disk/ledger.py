@@ -19,7 +19,9 @@ from molexp.disk.beneath import Directory, explained
 from molexp.errors import FormatError, InvalidInputError, StorageError
 from molexp.model.asset import parse_asset
 from molexp.model.codec import split_line
+from molexp.model.digest import new_hash, spell
 from molexp.model.execution import LINES
+from molexp.model.manifest import FileEntry
 from molexp.model.record import MAX_RECORD_BYTES, Record
 
 MAX_LINE_BYTES = MAX_RECORD_BYTES
@@ -33,10 +35,19 @@ class Appender:
 
     Raises NotFoundError, StorageError, or FormatError if what lies there is no regular file.
 
-    ``shared`` says that other processes append to the same file.
+    ``shared`` says that other processes append to the same file; ``hashed`` that the digest of what
+    is appended will be wanted.
     """
 
-    def __init__(self, directory: Directory, name: str, mode: int, *, shared: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        name: str,
+        mode: int,
+        *,
+        shared: bool = False,
+        hashed: bool = False,
+    ) -> None:
         self.path = directory.where(name)
         try:
             self._fd = door.open_append(directory.fd, name, mode)
@@ -51,6 +62,7 @@ class Appender:
         self._torn = status.st_size > 0
         self.size = status.st_size
         """How long the file is, if nobody else writes to it."""
+        self._hash = new_hash() if hashed and not status.st_size else None
         self._lock = Lock()
 
     @property
@@ -73,8 +85,12 @@ class Appender:
             if self._torn or self._shared:
                 line = b"\n" + line
             self._torn = True
+            running, self._hash = self._hash, None  # what a refused write left is not known
             written = door.write(self._fd, line)
             self.size += written
+            if running is not None:
+                running.update(line if written == len(line) else line[:written])
+                self._hash = running
             if written != len(line):
                 raise StorageError(
                     f"{self.path}: only {written} of {len(line)} bytes of a line were written",
@@ -83,6 +99,19 @@ class Appender:
                     path=self.path,
                 )
             self._torn = False
+
+    def as_entry(self, path: str) -> FileEntry | None:
+        """The file as a manifest lists it, if all that it holds was hashed on its way."""
+        with self._lock:
+            if self._hash is None or self._fd < 0:
+                return None
+            status = os.fstat(self._fd)
+            if status.st_size != self.size:
+                return None
+            digest = spell(self._hash)
+        return FileEntry(
+            path=path, size=status.st_size, mtime_ns=status.st_mtime_ns, content_hash=digest
+        )
 
     def close(self) -> None:
         """Let go of the file."""

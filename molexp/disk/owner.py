@@ -36,6 +36,7 @@ def current() -> Owner:
     )
 
 
+@cache
 def writer() -> str:
     """The id under which this process writes: it names the process, so that others can judge it."""
     owner = current()
@@ -54,6 +55,7 @@ _lucky: dict[int, str] = {}
 def _forget_self() -> None:
     """A forked child is another process, and another writer."""
     current.cache_clear()
+    writer.cache_clear()
     _luck.cache_clear()
 
 

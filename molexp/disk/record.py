@@ -127,6 +127,30 @@ class Aside:
             return made
         raise self._vanishing()
 
+    def can_link(self) -> bool:
+        """Whether files can get a second name here; it is tried."""
+        made = self._make_file(b"", 0o644)
+        other = f"{made}.link"
+        try:
+            door.link(self._open_tmp().fd, made, self._open_tmp().fd, other)
+        except OSError as error:
+            if error.errno in NO_LINKS:
+                return False
+            raise
+        finally:
+            self._forget(door.unlink, made)
+            self._forget(door.unlink, other)
+        return True
+
+    def moment(self) -> float:
+        """Now, by the file system's clock, in seconds since 1970."""
+        name, fd = self._claim(partial(door.create, mode=0o644))
+        try:
+            return os.fstat(fd).st_mtime
+        finally:
+            os.close(fd)
+            self._forget(door.unlink, name)
+
     def close(self) -> None:
         """Let go of the directory."""
         if self._tmp is not None:

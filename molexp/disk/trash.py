@@ -31,11 +31,15 @@ _WRITABLE = 0o700
 
 
 class Removed(Document):
-    """``removed.json``: what was removed, from where, by whom and when."""
+    """``removed.json``: what was removed, from where, by whom and when.
+
+    ``of`` is the uid of the scope, execution or asset that it is, or was a part of.
+    """
 
     kind: Literal["removed"] = "removed"
     uid: Uid
     path: str
+    of: Uid | None = None
     at: UtcTime
     writer: str
     by: str
@@ -58,7 +62,7 @@ def remove(root: Directory, removed: Removed, aside: Aside, batch: Batch, mode: 
             batch.commit()
             content = (place, layout.CONTENT)
             if not place.exists(layout.CONTENT) or _are_one(root, removed.path, *content):
-                _move(root, removed.path, place, layout.CONTENT, batch)
+                move(root, removed.path, place, layout.CONTENT, batch)
             batch.commit()
 
 
@@ -76,7 +80,7 @@ def restore(root: Directory, uid: str, batch: Batch) -> Removed:
                 raise taken(root, removed.path)
             above, _, name = removed.path.rpartition("/")
             with root.enter(above) as parent:
-                _move(place, layout.CONTENT, parent, name, batch)
+                move(place, layout.CONTENT, parent, name, batch)
         else:
             root.stat(removed.path)
         batch.commit()
@@ -167,7 +171,7 @@ def sweep(root: Directory) -> list[str]:
     return swept
 
 
-def _move(source: Directory, relative: str, target: Directory, new_name: str, batch: Batch) -> None:
+def move(source: Directory, relative: str, target: Directory, new_name: str, batch: Batch) -> None:
     """Move a file or directory, closed ones too, to where nothing lies."""
     above, _, name = relative.rpartition("/")
     with source.enter(above) as parent, _lifted(parent), _lifted(target):

@@ -7,16 +7,17 @@ whole and never replaced, and no look is trusted alone.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from molexp.disk import door, layout, owner
 from molexp.disk.beneath import Directory
 from molexp.disk.commit import Batch
 from molexp.disk.ledger import Appender
 from molexp.disk.record import write_new
-from molexp.disk.walk import EntryType, walk
+from molexp.disk.walk import EntryType, Found, walk
 from molexp.errors import (
     AlreadyExistsError,
     CancelledError,
@@ -25,11 +26,13 @@ from molexp.errors import (
     StorageError,
     TransitionError,
 )
-from molexp.model.codec import join_line
-from molexp.model.execution import End, ExecutionState, Start
 from molexp.lifecycle.look import Look, Numbered, check_free, end_name, look_at, read_end
 from molexp.lifecycle.manifest import measure
 from molexp.lifecycle.site import Site, new_uid, now
+from molexp.model.codec import join_line
+from molexp.model.execution import End, ExecutionState, Start
+from molexp.model.manifest import FileEntry, Manifest
+from molexp.model.scope import Address
 
 ATTEMPTS = 9  # at getting a number, where somebody else gets it each time
 
@@ -39,45 +42,69 @@ DIED = "its process died"
 PENDING_CANCELLED = "cancelled before it was started"
 """The reason of an execution that was born cancelled."""
 
+MOVED_AWAY = "its run was moved while it was being started"
+"""The reason of an execution that its own starter ended at once."""
+
 # Executions of this process whose start or end was refused by the disk: it lives, and nobody else
 # can tell that it is not at work in them.
 _abandoned: set[str] = set()
 
 
-@dataclass
-class Attempt:
-    """An execution that this process owns: its directory, its ledger and what is not yet synced."""
+@dataclass(kw_only=True)
+class Held:
+    """An execution, and where it was found: all that is needed to end it."""
 
     run: Directory
+    address: Address
     place: Directory
     number: int
     start: Start
-    ledger: Appender
     batch: Batch
+    is_away: bool = False
+    """Whether its run was moved to where nobody looks for changes."""
+    known: dict[str, FileEntry] = field(default_factory=dict)
+    """Files of which the digest is known, so that nobody reads them again."""
+
+
+@dataclass(kw_only=True)
+class Attempt(Held):
+    """An execution that this process owns, with its ledger and what is not yet synced."""
+
+    ledger: Appender
 
     def close(self) -> None:
         """Let go of everything."""
-        self.ledger.close()
-        self.batch.close()
-        self.place.close()
-        self.run.close()
+        for each in (self.ledger, self.batch, self.place, self.run):
+            each.close()
 
 
-def start_run(site: Site, path: str, address: str, *, again: bool = False, **said: Any) -> Attempt:
-    """Own a new execution of the run at ``path``; ``said`` are more fields of its start.
+def start_run(
+    site: Site,
+    address: Address,
+    *,
+    again: bool = False,
+    purpose: Literal["run", "hold"] = "run",
+    **said: Any,
+) -> Attempt:
+    """Own a new execution of a run; ``said`` are more fields of its start.
+
+    With the purpose ``hold`` nobody can start the run until that is ended.
 
     Raises ConflictError while somebody may be at work in it, TransitionError if it succeeded and
     ``again`` is not said, CancelledError if it was cancelled meanwhile, and NotFoundError.
     """
+    path = layout.scope_path(address)
     first: Look | None = None
     for _attempt in range(ATTEMPTS):
         run = site.root.enter(path)
         try:
             found = look_at(run)
             first = first or found
-            _check_still_wanted(first, found, path, again=again)
-            if _settle(site, run, found, address) and site.root.leads_to(path, run):
-                attempt = _publish(site, run, path, found, address, said)
+            _check_still_wanted(first, found, path)
+            if purpose == "run":
+                _check_not_done(found, path, again=again)
+            if settle(site, run, found, address) and site.root.leads_to(path, run):
+                attempt = _publish(site, run, address, found, {**said, "purpose": purpose})
                 if attempt is not None:
                     return attempt
         except BaseException:
@@ -92,7 +119,7 @@ def start_run(site: Site, path: str, address: str, *, again: bool = False, **sai
     )
 
 
-def _check_still_wanted(first: Look, found: Look, path: str, *, again: bool) -> None:
+def _check_still_wanted(first: Look, found: Look, path: str) -> None:
     if found.meta.uid != first.meta.uid:
         raise NotFoundError(
             f"the run {first.meta.uid} is not at {path} any more: another one is",
@@ -108,6 +135,9 @@ def _check_still_wanted(first: Look, found: Look, path: str, *, again: bool) -> 
                 by=str(each.start.owner),
                 reason=each.end.reason,
             )
+
+
+def _check_not_done(found: Look, path: str, *, again: bool) -> None:
     newest = found.executions[-1] if found.executions else None
     ended = newest.end.status if newest is not None and newest.end is not None else None
     if ended is ExecutionState.SUCCEEDED and not again:
@@ -120,45 +150,40 @@ def _check_still_wanted(first: Look, found: Look, path: str, *, again: bool) -> 
         )
 
 
-def _settle(site: Site, run: Directory, found: Look, address: str) -> bool:
-    """Whether nobody is at work in the run; what a dead owner left open is ended."""
+def settle(site: Site, run: Directory, found: Look, address: Address) -> bool:
+    """Whether nobody is at work in the run; what a dead owner left open is ended.
+
+    Raises ConflictError if somebody may be at work in it.
+    """
     newest = found.newest
     if newest is None or newest.end is not None:
         return True
     if newest.start.uid not in _abandoned:
         check_free(run, newest)
     with suppress(ConflictError):  # somebody else was first: look again
-        _end_for_another(site, run, newest, address)
+        end_for_another(site, run, address, newest)
     return False
 
 
 def _publish(
-    site: Site, run: Directory, path: str, found: Look, address: str, said: dict[str, Any]
+    site: Site, run: Directory, address: Address, found: Look, said: dict[str, Any]
 ) -> Attempt | None:
     """Take the next number with a complete start; None if it is taken."""
+    path = layout.scope_path(address)
     number = (found.newest.number if found.newest else 0) + 1
-    start = Start.make(
-        format=1,
-        uid=new_uid(),
-        run=found.meta.uid,
-        owner=owner.current(),
-        writer=site.writer,
-        at=now(),
-        durability=site.durability,
-        **said,
-    )
+    start = _start(site, found.meta.uid, said)
     batch = site.batch()
     ledgers: list[Appender] = []
     places: list[Directory] = []
 
     def fill(made: Directory) -> None:
-        ledgers.append(Appender(made, layout.LEDGER, site.modes.file))
+        ledgers.append(Appender(made, layout.LEDGER, site.modes.file, hashed=True))
         ledgers[-1].append(join_line("start", start.to_json()))
         batch.wrote(made, layout.LEDGER)
         batch.changed(made)
 
     try:
-        with site.journal.changing(address, place=run, path=path):
+        with site.journal.changing(str(address), place=run, path=path) as change:
             name = layout.execution_name(number)
             places.append(site.aside.publish_directory(fill, run, name, batch))
     except BaseException as error:
@@ -169,19 +194,78 @@ def _publish(
             return None
         _abandoned.add(start.uid)
         raise
-    return Attempt(run, places[0], number, start, ledgers[-1], batch)
+    attempt = Attempt(
+        run=run,
+        address=address,
+        place=places[0],
+        number=number,
+        start=start,
+        batch=batch,
+        ledger=ledgers[-1],
+    )
+    if change.moved:
+        end_attempt(site, attempt, ExecutionState.CANCELLED, reason=MOVED_AWAY)
+        raise NotFoundError(
+            f"{site.root.where(path)} was moved or removed while it was being started",
+            cure="look for it by its uid, and start it where it is now",
+            kind="run",
+            key=found.meta.uid,
+        )
+    return attempt
 
 
-def end_attempt(
-    site: Site, attempt: Attempt, address: str, status: ExecutionState, **said: Any
-) -> End:
+def _start(site: Site, run_uid: str, said: Mapping[str, Any]) -> Start:
+    given = {"links": site.links, "durability": site.durability, **said}
+    return Start.make(
+        format=1,
+        uid=new_uid(),
+        run=run_uid,
+        owner=owner.current(),
+        writer=site.writer,
+        at=now(),
+        **given,
+    )
+
+
+def cancel_pending(site: Site, run: Directory, address: Address, found: Look) -> bool:
+    """Publish an execution that was born cancelled; False if somebody else got its number."""
+    number = (found.newest.number if found.newest else 0) + 1
+    start = _start(site, found.meta.uid, {})
+    directory, _, name = end_name(start).rpartition("/")
+
+    def fill(made: Directory) -> None:
+        write_new(made, layout.LEDGER, join_line("start", start.to_json()), site.modes.file)
+        manifest = measure(made, list(walk(made)))
+        end = _end_of(start, ExecutionState.CANCELLED, manifest, reason=PENDING_CANCELLED)
+        with made.make(directory, site.modes.directory) as above:
+            write_new(above, name, end.to_json(), site.modes.ended_file)
+            for place, file in ((made, layout.LEDGER), (above, name)):
+                batch.wrote(place, file)
+                batch.changed(place)
+
+    path = layout.scope_path(address)
+    with closing(site.batch()) as batch, site.journal.changing(str(address), place=run, path=path):
+        try:
+            made = site.aside.publish_directory(fill, run, layout.execution_name(number), batch)
+        except (AlreadyExistsError, FileNotFoundError):
+            return False
+        with made:
+            batch.commit()
+            close_files(site, made, list(walk(made)))
+    return True
+
+
+def end_attempt(site: Site, attempt: Attempt, status: ExecutionState, **said: Any) -> End:
     """End an execution that this process owns: everything is there, then its end, then it closes.
 
     Raises ConflictError if somebody else has ended it. After a StorageError the same call may be
     made again; if that was a sync, which nothing can make good, the next start ends it as failed.
     """
+    ledger = attempt.ledger.as_entry(layout.LEDGER)
+    if ledger is not None:
+        attempt.known[ledger.path] = ledger
     try:
-        end = _end(site, attempt.place, attempt.start, attempt.batch, address, status, said)
+        end = _end(site, attempt, status, said)
     except StorageError:
         _abandoned.add(attempt.start.uid)
         raise
@@ -190,54 +274,70 @@ def end_attempt(
     return end
 
 
-def reap(site: Site, run: Directory, found: Numbered, address: str) -> End:
+def reap(site: Site, run: Directory, address: Address, found: Numbered) -> End:
     """End as failed what an owner that is proven dead left open.
 
     Raises ConflictError if the owner is not proven dead, or if somebody else was first.
     """
     check_free(run, found)
-    return _end_for_another(site, run, found, address)
+    return end_for_another(site, run, address, found)
 
 
-def _end_for_another(site: Site, run: Directory, found: Numbered, address: str) -> End:
-    batch = site.batch()
-    try:
-        with run.enter(layout.execution_name(found.number)) as place:
-            status = ExecutionState.FAILED
-            return _end(site, place, found.start, batch, address, status, {"reason": DIED})
-    finally:
-        batch.close()
-
-
-def _end(
+def end_for_another(
     site: Site,
-    place: Directory,
-    start: Start,
-    batch: Batch,
-    address: str,
-    status: ExecutionState,
-    said: dict[str, Any],
+    run: Directory,
+    address: Address,
+    found: Numbered,
+    status: ExecutionState = ExecutionState.FAILED,
+    reason: str = DIED,
+    *,
+    is_away: bool = False,
 ) -> End:
-    end = End.make(
+    """End what somebody else started, by whoever knows that nobody is at work in it.
+
+    Raises ConflictError if somebody was first.
+    """
+    name = layout.execution_name(found.number)
+    with closing(site.batch()) as batch, run.enter(name) as place:
+        held = Held(
+            run=run,
+            address=address,
+            place=place,
+            number=found.number,
+            start=found.start,
+            batch=batch,
+            is_away=is_away,
+        )
+        return _end(site, held, status, {"reason": reason})
+
+
+def _end(site: Site, held: Held, status: ExecutionState, said: Mapping[str, Any]) -> End:
+    found = list(walk(held.place))
+    end = _end_of(held.start, status, measure(held.place, found, held.known), **said)
+    path, place = layout.scope_path(held.address), None if held.is_away else held.run
+    with site.journal.changing(str(held.address), place=place, path=path):
+        end = _publish_end(site, held, end)
+        close_files(site, held.place, found)
+    return end
+
+
+def _end_of(start: Start, status: ExecutionState, manifest: Manifest, **said: Any) -> End:
+    return End.make(
         format=1,
         uid=start.uid,
         status=status,
         ended_at=now(),
         ended_by=owner.current(),
-        manifest=measure(place),
+        manifest=manifest,
         **said,
     )
-    with site.journal.changing(address):
-        end = _publish_end(site, place, start, batch, end)
-        close_files(site, place)
-    return end
 
 
-def _publish_end(site: Site, place: Directory, start: Start, batch: Batch, end: End) -> End:
+def _publish_end(site: Site, held: Held, end: End) -> End:
     """Get the one name that ends it; the end that has it now."""
-    data, mode = end.to_json(), site.modes.ended_file
+    data, mode, place, batch = end.to_json(), site.modes.ended_file, held.place, held.batch
     try:
-        if end_name(start) == layout.END:
+        if end_name(held.start) == layout.END:
             site.aside.publish_file(data, place, layout.END, mode, batch)
             return end
         directory, _, name = layout.END_WITHOUT_LINKS.partition("/")
@@ -248,11 +348,12 @@ def _publish_end(site: Site, place: Directory, start: Start, batch: Batch, end: 
             batch.changed(made)
 
         batch.commit()
-        site.aside.publish_directory(fill, place, directory, batch).close()
+        with site.aside.publish_directory(fill, place, directory, batch) as made:
+            door.chmod(made.fd, site.modes.ended_directory)
         batch.commit()
         return end
     except AlreadyExistsError as error:
-        there = read_end(place, start)
+        there = read_end(place, held.start)
         mine = (end.ended_by, end.status, end.reason)
         if there is not None and (there.ended_by, there.status, there.reason) == mine:
             return there  # this call was made before, and was refused after it got the name
@@ -260,23 +361,20 @@ def _publish_end(site: Site, place: Directory, start: Start, batch: Batch, end: 
             f"{place.path} was ended by somebody else",
             cure="what was written until then is kept; start the run again to go on",
             holder=str(there.ended_by) if there is not None else "another process",
-            since=str(start.at),
+            since=str(held.start.at),
         ) from error
 
 
-def close_files(site: Site, place: Directory) -> None:
-    """Take the write bits of all that lies there, the directory's own last."""
-    below = [found for found in walk(place) if found.type is not EntryType.LINK]
-    for found in reversed(below):
-        is_directory = found.type is EntryType.DIRECTORY
+def close_files(site: Site, place: Directory, found: Sequence[Found]) -> None:
+    """Take the write bits of all that was found there, the directory's own last."""
+    for each in reversed(found):
+        if each.type not in (EntryType.FILE, EntryType.DIRECTORY):
+            continue
+        is_directory = each.type is EntryType.DIRECTORY
         wanted = site.modes.ended_directory if is_directory else site.modes.ended_file
-        if found.mode == wanted or found.type is EntryType.OTHER:
+        if each.mode == wanted:
             continue
-        if is_directory:
-            with place.enter(found.path) as directory:
-                door.chmod(directory.fd, wanted)
-            continue
-        fd = place.open_file(found.path)
+        fd = place.enter(each.path).fd if is_directory else place.open_file(each.path)
         try:
             door.chmod(fd, wanted)
         finally:

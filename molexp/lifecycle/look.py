@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from molexp.disk import layout
@@ -9,9 +11,15 @@ from molexp.disk.beneath import Directory
 from molexp.disk.ledger import LineReader, entries
 from molexp.disk.owner import Life, judge
 from molexp.disk.record import read, read_if_there
-from molexp.errors import ConflictError, FormatError
+from molexp.errors import ConflictError, FormatError, MolexpError
+from molexp.lifecycle.site import Site
+from molexp.lifecycle.survey import edited
+from molexp.model.codec import split_line
 from molexp.model.execution import End, ExecutionState, Start
 from molexp.model.scope import RunMeta
+
+SILENT_BEATS = 6
+"""After so many missed beats an owner of whom nothing is known reads ``unknown``."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +55,11 @@ class Look:
 
     @property
     def executions(self) -> tuple[Numbered, ...]:
-        """The attempts, holds left out."""
-        return tuple(each for each in self.numbered if each.is_execution)
+        """The attempts, holds and those that were deleted left out."""
+        hidden = self.meta.deleted
+        return tuple(
+            each for each in self.numbered if each.is_execution and each.start.uid not in hidden
+        )
 
 
 def look_at(run: Directory) -> Look:
@@ -57,8 +68,10 @@ def look_at(run: Directory) -> Look:
     Raises NotFoundError for a place that is no run, and FormatError for a record that is damaged:
     without it nobody can tell who owns the run.
     """
-    meta = read(run, layout.META, RunMeta)
-    numbers = sorted(filter(None, map(layout.execution_number, run.names())))
+    meta, names = read(run, layout.META, RunMeta), run.names()
+    if any(name.startswith(layout.EDITS_PREFIX) for name in names):
+        meta = edited(run, meta, [])
+    numbers = sorted(filter(None, map(layout.execution_number, names)))
     return Look(meta, tuple(_numbered(run, number) for number in numbers))
 
 
@@ -105,9 +118,50 @@ def check_free(run: Directory, found: Numbered) -> None:
         )
 
 
-def status_of(look: Look) -> ExecutionState:
-    """The run's status as its files tell it; ``unknown`` is judged elsewhere, by silence."""
+def status_of(site: Site, run: Directory, look: Look) -> ExecutionState:
+    """The run's status: that of its newest execution."""
     if not look.executions:
         return ExecutionState.PENDING
-    newest = look.executions[-1]
-    return newest.end.status if newest.end else ExecutionState.RUNNING
+    return state_of(site, run, look.executions[-1])
+
+
+def state_of(site: Site, run: Directory, found: Numbered) -> ExecutionState:
+    """The state that an execution is in, judged now.
+
+    Without an end it is ``failed`` if its owner is proven dead, and ``unknown`` if nothing is known
+    of that owner and it has been silent for six beats.
+    """
+    if found.end is not None:
+        return found.end.status
+    life = found.life
+    if life is Life.DEAD:
+        return ExecutionState.FAILED
+    with run.enter(layout.execution_name(found.number)) as place:
+        if life is Life.UNKNOWN and is_silent(site, place):
+            return ExecutionState.UNKNOWN
+        return ExecutionState.PAUSED if is_paused(place) else ExecutionState.RUNNING
+
+
+def is_silent(site: Site, place: Directory) -> bool:
+    """Whether an execution's ledger was not touched for six beats, by the file system's clock."""
+    touched = place.stat(layout.LEDGER).st_mtime
+    patience = SILENT_BEATS * site.beat
+    if 0 <= time.time() - touched < patience:
+        return False
+    try:
+        moment = site.aside.moment()
+    except (OSError, MolexpError):  # who may not write here has only a clock of their own
+        moment = time.time()
+    return moment - touched >= patience
+
+
+def is_paused(place: Directory) -> bool:
+    """Whether the last change of state that a ledger tells of is a pause."""
+    paused = False
+    for line in LineReader(place, layout.LEDGER):
+        if b'"paused"' in line.data or b'"resumed"' in line.data:
+            with suppress(ValueError):
+                name, _ = split_line(line.data)
+                if name in ("paused", "resumed"):
+                    paused = name == "paused"
+    return paused

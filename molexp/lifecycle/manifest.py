@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.disk.digest import hash_file
-from molexp.disk.walk import EntryType, Found, is_litter, walk
+from molexp.disk.walk import EntryType, Found, is_litter
 from molexp.model.manifest import FileEntry, in_order
 
 MAX_WORK_FILES = 50
@@ -17,16 +17,16 @@ MAX_WORK_BYTES = 1 << 30
 
 
 def measure(
-    place: Directory, known: Mapping[str, FileEntry] | None = None
+    place: Directory, everything: Sequence[Found], known: Mapping[str, FileEntry] | None = None
 ) -> tuple[FileEntry, ...]:
-    """Every file of an execution, but its end and litter, with its digest.
+    """Every file found in an execution, but its end and litter, with its digest.
 
     A file that passed through our writers is ``known`` and not read again, if it has the size and
     time that it was left with.
     """
     files = [
         found
-        for found in walk(place)
+        for found in everything
         if found.type is EntryType.FILE and not _is_passed_over(found.path)
     ]
     in_work = [found for found in files if found.path.startswith(f"{layout.WORK}/")]

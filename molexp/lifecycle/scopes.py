@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
 from contextlib import suppress
 from typing import Any
 
@@ -13,12 +11,12 @@ from molexp.disk.beneath import Directory
 from molexp.disk.ledger import Appender
 from molexp.disk.record import read, write_new
 from molexp.errors import AlreadyExistsError, InvalidInputError, NotFoundError
+from molexp.lifecycle.site import Site, now
 from molexp.lifecycle.survey import edited
 from molexp.model.codec import canonical, join_line
-from molexp.model.names import check_same_name, slug
+from molexp.model.names import check_same_name
 from molexp.model.record import Edit, merge_patch
 from molexp.model.scope import Address, AnyMeta, ScopeKind, ScopeMeta, effective
-from molexp.lifecycle.site import Site, now
 
 _GIVEN = ("params", "parameters")
 """What tells two experiments or runs of one name apart."""
@@ -33,7 +31,7 @@ def get_or_create(site: Site, address: Address, wanted: AnyMeta) -> AnyMeta:
     found = find_scope(site, address, type(wanted))
     if found is None:
         with suppress(AlreadyExistsError):  # somebody was first since the look
-            _create(site, address, wanted)
+            create(site, address, wanted)
             return wanted
         found = find_scope(site, address, type(wanted))
     if found is None:
@@ -67,14 +65,14 @@ def edit(
 
     ``patch`` is a JSON merge patch. Raises InvalidInputError if the record would not allow it.
     """
-    change = Edit.make(at=now(), writer=site.writer, by=_person(), patch=patch, reason=reason)
+    change = Edit.make(at=now(), writer=site.writer, by=site.person, patch=patch, reason=reason)
     _check_patch(meta, change)
     path = layout.scope_path(address)
     with (
         site.root.enter(path) as directory,
         site.journal.changing(str(address), place=directory, path=path),
     ):
-        edits = Appender(directory, _edits_name(), site.modes.file, shared=True)
+        edits = Appender(directory, site.edits, site.modes.file, shared=True)
         try:
             edits.append(join_line("edit", change.to_json()))
         finally:
@@ -82,8 +80,8 @@ def edit(
         return edited(directory, read(directory, layout.META, type(meta)), [])
 
 
-def _create(site: Site, address: Address, meta: ScopeMeta) -> None:
-    """Make the directory of a scope with its record in it."""
+def create(site: Site, address: Address, meta: ScopeMeta) -> None:
+    """Make the directory of a scope with its record in it; AlreadyExistsError if one is there."""
     parent, _, name = layout.scope_path(address).rpartition("/")
     batch = site.batch()
 
@@ -143,19 +141,3 @@ def _check_patch(meta: ScopeMeta, change: Edit) -> None:
             cure="give a value of the type that the field wants",
             argument=str(refused[0].details["place"]),
         )
-
-
-def _person() -> str:
-    return f"{_user()}@{os.uname().nodename}"
-
-
-def _edits_name() -> str:
-    host, user = slug(os.uname().nodename or "localhost"), slug(_user())
-    return f"{layout.EDITS_PREFIX}{host}-{user}.jsonl"
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # a container may run as a number that nobody named
-        return f"uid{os.geteuid()}"

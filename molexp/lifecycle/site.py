@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pwd
 import time
 from datetime import UTC, datetime
+from functools import cached_property
 
 from molexp.disk import layout, owner
 from molexp.disk.beneath import Directory
@@ -12,6 +14,10 @@ from molexp.disk.commit import Batch, Durability, begin
 from molexp.disk.journal import Journal
 from molexp.disk.record import Aside
 from molexp.model.ids import ENTROPY_BYTES, run_id, ulid
+from molexp.model.names import slug
+
+BEAT_SECONDS = 10.0
+"""How often an owner sets the time of its ledger."""
 
 
 class Site:
@@ -22,9 +28,14 @@ class Site:
     """
 
     def __init__(
-        self, root: Directory, access: str = "private", durability: Durability = "power"
+        self,
+        root: Directory,
+        access: str = "private",
+        durability: Durability = "power",
+        beat: float = BEAT_SECONDS,
     ) -> None:
         self.root = root
+        self.beat = beat
         self.modes = layout.ACCESS[access]
         self.durability = durability
         self._writer = ""
@@ -46,6 +57,22 @@ class Site:
         """The hints of this process."""
         return self._mine()[1]
 
+    @cached_property
+    def links(self) -> bool:
+        """Whether the file system has hard links, for ends to be given their name by one."""
+        return self.aside.can_link()
+
+    @cached_property
+    def person(self) -> str:
+        """Who is at work: account and machine."""
+        return f"{_user()}@{os.uname().nodename}"
+
+    @cached_property
+    def edits(self) -> str:
+        """The file of edits that all processes of this account on this machine append to."""
+        host = slug(os.uname().nodename or "localhost")
+        return f"{layout.EDITS_PREFIX}{host}-{slug(_user())}.jsonl"
+
     def batch(self) -> Batch:
         """A new batch, to be begun before what it is to commit is written."""
         return begin(self.root, self.durability)
@@ -62,6 +89,13 @@ class Site:
             self._aside = Aside(self.root, self.modes)
             self._journal = Journal(self.root, self._aside, self.modes)
         return self._aside, self._journal
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container may run as a number that nobody named
+        return f"uid{os.geteuid()}"
 
 
 def now() -> datetime:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, Union, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from molexp.errors import AlreadyExistsError, FormatError, InvalidInputError
+from molexp.model.codec import decode
 from molexp.model.record import (
     Count,
     Digest,
@@ -26,6 +27,9 @@ from molexp.model.record import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from _typeshed import StrPath
     from pydantic import TypeAdapter
 
 
@@ -42,12 +46,40 @@ class Producer(Record):
     consumed: tuple[Uid, ...] = ()
 
 
+class Home(Protocol):
+    """Where an asset was found, and how its bytes are reached: this floor knows no disk."""
+
+    @property
+    def scope(self) -> str:
+        """The address of the scope that holds it."""
+        ...
+
+    def at(self, scope_dir: StrPath) -> Home:
+        """The same place in a scope that lies in another directory."""
+        ...
+
+    def absolute(self, asset: Asset) -> Path:
+        """Where its file or directory lies now."""
+        ...
+
+    def read(self, asset: Asset) -> bytes:
+        """The bytes of its file."""
+        ...
+
+    def export(self, asset: Asset, target: StrPath) -> Path:
+        """Copy its file or directory to where nothing lies."""
+        ...
+
+
 class Asset(Record):
     """Any persistent byproduct. ``path`` is null for an asset that is only a value.
 
     ``path`` is relative to the directory whose record names it: the execution's for a ledger line,
     the asset's own for an ``asset.json``. ``version`` is the number written here, never one read
     out of a file name.
+
+    An asset that came from a workspace reads its bytes; ``scope_dir`` says where its scope lies, if
+    that is not where it was found.
     """
 
     asset_id: Uid
@@ -62,6 +94,65 @@ class Asset(Record):
     producer: Producer | None = None
     tags: Tags = Field(default_factory=dict)
     meta: FreeMapping = Field(default_factory=dict)
+
+    _home: Home | None = PrivateAttr(default=None)
+
+    def placed(self, home: Home) -> Self:
+        """This asset, which from now on knows where it is."""
+        self._home = home
+        return self
+
+    def home(self, scope_dir: StrPath | None = None) -> Home:
+        """Where it is; raises InvalidInputError for an asset that is only a record."""
+        if self._home is None:
+            raise InvalidInputError(
+                f"the asset {self.name!r} was made from text, and does not know where it lies",
+                cure="ask its run or workspace for it: `run.assets.get(…)`",
+                argument="asset",
+            )
+        return self._home if scope_dir is None else self._home.at(scope_dir)
+
+    @property
+    def scope(self) -> str:
+        """The address of the scope that holds it."""
+        return self.home().scope
+
+    def absolute_path(self, scope_dir: StrPath | None = None) -> Path:
+        """Where its file or directory lies now."""
+        return self.home(scope_dir).absolute(self)
+
+    def read_bytes(self, scope_dir: StrPath | None = None) -> bytes:
+        """The bytes of its file."""
+        return self.home(scope_dir).read(self)
+
+    def read_text(self, scope_dir: StrPath | None = None) -> str:
+        """Its file as UTF-8 text; raises FormatError."""
+        try:
+            return self.read_bytes(scope_dir).decode()
+        except UnicodeDecodeError as error:
+            raise self._not_so("UTF-8 text", error, "read its bytes: `read_bytes()`") from error
+
+    def read_json(self, scope_dir: StrPath | None = None) -> Any:
+        """Its file as JSON; raises FormatError."""
+        try:
+            return decode(json.loads(self.read_bytes(scope_dir)))
+        except (ValueError, RecursionError) as error:
+            raise self._not_so("JSON", error, "read its text: `read_text()`") from error
+
+    def load(self, scope_dir: StrPath | None = None) -> Any:
+        """What it holds, by its media type: JSON's value, text, or bytes."""
+        if self.mime == "application/json":
+            return self.read_json(scope_dir)
+        is_text = self.mime is not None and self.mime.startswith("text/")
+        return self.read_text(scope_dir) if is_text else self.read_bytes(scope_dir)
+
+    def export(self, target: StrPath, scope_dir: StrPath | None = None) -> Path:
+        """Copy its file or directory to where nothing lies."""
+        return self.home(scope_dir).export(self, target)
+
+    def _not_so(self, what: str, error: Exception, cure: str) -> FormatError:
+        path = self.path or self.name
+        return FormatError(f"{path} is not {what}: {error}", cure=cure, path=path, place="")
 
 
 class DataAsset(Asset, Document):
@@ -94,6 +185,16 @@ class CheckpointAsset(Asset):
     parent: Uid | None = None
     step: Count | None = None
 
+    @property
+    def ckpt_id(self) -> str:
+        """Its identity."""
+        return self.asset_id
+
+    @property
+    def parent_ckpt_id(self) -> str | None:
+        """The identity of the checkpoint before it."""
+        return self.parent
+
 
 class ErrorTraceAsset(Asset):
     """An exception that ended an execution."""
@@ -114,6 +215,10 @@ class OutputAsset(Asset):
 
     kind: Literal["output"] = "output"
     value: Free = None
+
+    def load(self, scope_dir: StrPath | None = None) -> Any:
+        """The value."""
+        return self.value
 
 
 _REGISTRY: dict[str, type[Asset]] = {}

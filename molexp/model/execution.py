@@ -120,6 +120,7 @@ class Start(Document):
     config_hash: Digest | None = None
     snapshot: Snapshot = Field(default_factory=Snapshot)
     resumed_from: Uid | None = None
+    resumed_step: Count | None = None
 
 
 class Input(Record):

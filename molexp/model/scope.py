@@ -150,12 +150,16 @@ class ExperimentMeta(ScopeMeta):
 
 
 class RunMeta(ScopeMeta):
-    """A run's ``meta.json``: one realization of the recipe. Its ``name`` is its id."""
+    """A run's ``meta.json``: one realization of the recipe. Its ``name`` is its id.
+
+    ``deleted`` names executions by uid, each with the reason or ``true``: readers hide them.
+    """
 
     kind: Literal[ScopeKind.RUN] = ScopeKind.RUN
     parameters: FreeMapping = Field(default_factory=dict)
     workflow: WorkflowSource | None = None
     replica: Count | None = None
+    deleted: Tags = Field(default_factory=dict)
 
 
 META: dict[ScopeKind, type[ScopeMeta]] = {

@@ -9,11 +9,18 @@ from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.disk.tree import open_tree
 from molexp.integrity.conformance import check_workspace
-from molexp.model.scope import ExperimentMeta, ProjectMeta, RunMeta, ScopeMeta, WorkspaceMeta
 from molexp.lifecycle.site import Site, new_uid
+from molexp.model.scope import (
+    Address,
+    ExperimentMeta,
+    ProjectMeta,
+    RunMeta,
+    ScopeMeta,
+    WorkspaceMeta,
+)
 
 RUN = "projects/qm9/experiments/baseline/runs/first"
-ADDRESS = "qm9/baseline/first"
+ADDRESS = Address.parse("qm9/baseline/first")
 MOMENT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from molexp.disk.beneath import Directory
 from molexp.errors import FormatError, NotFoundError
-from molexp.model.execution import ExecutionState
 from molexp.lifecycle.attempt import end_attempt, start_run
 from molexp.lifecycle.look import look_at, status_of
+from molexp.model.execution import ExecutionState
 from tests.lifecycle.lab import ADDRESS, RUN, make_lab, open_site
 
 
@@ -20,22 +20,24 @@ def lab(tmp_path: Path) -> Path:
 
 
 def test_a_run_without_executions_is_pending(lab: Path) -> None:
-    with Directory.open(lab / RUN) as run:
+    site = open_site(lab)
+    with site.root.enter(RUN) as run:
         looked = look_at(run)
+        assert status_of(site, run, looked) is ExecutionState.PENDING
     assert (looked.newest, looked.executions) == (None, ())
-    assert status_of(looked) is ExecutionState.PENDING
+    site.close()
 
 
 def test_a_hold_has_a_number_and_is_no_execution(lab: Path) -> None:
     site = open_site(lab)
-    end_attempt(site, start_run(site, RUN, ADDRESS), ADDRESS, ExecutionState.SUCCEEDED)
-    hold = start_run(site, RUN, ADDRESS, again=True, purpose="hold")
+    end_attempt(site, start_run(site, ADDRESS), ExecutionState.SUCCEEDED)
+    hold = start_run(site, ADDRESS, again=True, purpose="hold")
     with Directory.open(lab / RUN) as run:
         looked = look_at(run)
+        assert status_of(site, run, looked) is ExecutionState.SUCCEEDED
     assert looked.newest is not None
     assert looked.newest.number == 2
     assert [each.number for each in looked.executions] == [1]
-    assert status_of(looked) is ExecutionState.SUCCEEDED
     hold.close()
     site.close()
 

@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from molexp.disk.beneath import Directory
+from molexp.disk.walk import walk
 from molexp.lifecycle.manifest import MAX_WORK_FILES, measure
 
 
@@ -16,7 +17,7 @@ def test_every_file_but_the_end_and_litter_is_listed(tmp_path: Path) -> None:
         (tmp_path / name).write_text(name)
     (tmp_path / "work/link").symlink_to("x")
     with Directory.open(tmp_path) as place:
-        found = measure(place)
+        found = measure(place, list(walk(place)))
     assert [entry.path for entry in found] == [
         "artifacts/a",
         "artifacts/b/c",
@@ -34,7 +35,7 @@ def test_of_many_files_that_others_left_only_some_are_read(tmp_path: Path) -> No
         (tmp_path / f"work/{number:03}").write_text("x")
     (tmp_path / "ledger.jsonl").write_text("x")
     with Directory.open(tmp_path) as place:
-        found = measure(place)
+        found = measure(place, list(walk(place)))
     assert len(found) == MAX_WORK_FILES + 2
     assert sum(entry.content_hash is not None for entry in found) == 10 + 1
     assert all(entry.size == 1 for entry in found)
@@ -43,8 +44,11 @@ def test_of_many_files_that_others_left_only_some_are_read(tmp_path: Path) -> No
 def test_what_passed_through_our_writers_is_not_read_again(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("first")
     with Directory.open(tmp_path) as place:
-        known = {entry.path: entry for entry in measure(place)}
+        known = {entry.path: entry for entry in measure(place, list(walk(place)))}
         told = known["a"].evolve(content_hash="sha256:" + "0" * 64)
-        assert measure(place, {"a": told}) == (told,)
+        assert measure(place, list(walk(place)), {"a": told}) == (told,)
         os.utime(tmp_path / "a", ns=(1, 1))
-        assert measure(place, {"a": told})[0].content_hash == known["a"].content_hash
+        assert (
+            measure(place, list(walk(place)), {"a": told})[0].content_hash
+            == known["a"].content_hash
+        )

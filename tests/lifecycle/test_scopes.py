@@ -13,9 +13,9 @@ import pytest
 
 from molexp.disk.beneath import Directory
 from molexp.errors import AlreadyExistsError, InvalidInputError
-from molexp.model.scope import Address, ExperimentMeta, ProjectMeta, RunMeta, WorkspaceMeta
 from molexp.lifecycle.scopes import edit, find_scope, get_or_create
 from molexp.lifecycle.site import Site, new_uid, now
+from molexp.model.scope import Address, ExperimentMeta, ProjectMeta, RunMeta, WorkspaceMeta
 from tests.lifecycle.lab import broken_rules, open_site, put
 
 FORK = get_context("fork")

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from molexp.disk import layout
-from molexp.model.ids import is_ulid
 from molexp.lifecycle.site import new_run_id, new_uid, now
+from molexp.model.ids import is_ulid
 from tests.lifecycle.lab import make_lab, open_site
 
 

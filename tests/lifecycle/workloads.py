@@ -7,11 +7,11 @@ from pathlib import Path
 
 from molexp.disk import layout, owner
 from molexp.disk.beneath import Directory
-from molexp.model.codec import join_line
-from molexp.model.execution import End, ExecutionState
 from molexp.lifecycle.attempt import Attempt, end_attempt, start_run
 from molexp.lifecycle.look import look_at
 from molexp.lifecycle.site import Site
+from molexp.model.codec import join_line
+from molexp.model.execution import End, ExecutionState
 from molexp.testing.workload import Ack, Step, Workload
 from tests.lifecycle.lab import ADDRESS, RUN, broken_rules, make_lab, open_site
 
@@ -31,7 +31,7 @@ class AttemptWorkload(Workload):
         held: list[Attempt] = []
 
         def start() -> Ack:
-            held.append(start_run(site, RUN, ADDRESS))
+            held.append(start_run(site, ADDRESS))
             return {"number": held[-1].number, "end": None}
 
         def say() -> Ack:
@@ -40,9 +40,9 @@ class AttemptWorkload(Workload):
 
         def end() -> Ack:
             if not held:  # a sync failed, so that this is another life: start again to end it
-                held.append(start_run(site, RUN, ADDRESS))
+                held.append(start_run(site, ADDRESS))
             number = held[-1].number
-            end_attempt(site, held[-1], ADDRESS, ExecutionState.FAILED)
+            end_attempt(site, held[-1], ExecutionState.FAILED)
             return {"number": number, "end": "failed"}
 
         unlinks = frozenset({"unlink", "rmdir"})
@@ -56,7 +56,7 @@ class AttemptWorkload(Workload):
     def recover(self, root: Path) -> None:
         """The next process starts the run again, and so ends what the dead one left."""
         site = Site(Directory.open(root))
-        end_attempt(site, start_run(site, RUN, ADDRESS), ADDRESS, ExecutionState.CANCELLED)
+        end_attempt(site, start_run(site, ADDRESS), ExecutionState.CANCELLED)
         site.close()
 
     def check(self, root: Path, acks: Sequence[Ack]) -> list[str]:
