@@ -11,6 +11,12 @@ from molexp.model.asset import parse_asset as parse_asset
 from molexp.model.execution import ExecutionState as ExecutionState
 from molexp.model.parameters import ParameterSet as ParameterSet
 from molexp.model.profile import Profile as Profile
+from molexp.recording.context import RunContext as RunContext
+from molexp.workspace.experiment import Experiment as Experiment
+from molexp.workspace.library import DataAssetLibrary as DataAssetLibrary
+from molexp.workspace.project import Project as Project
+from molexp.workspace.run import Run as Run
+from molexp.workspace.workspace import Workspace as Workspace
 
 __version__: str
 __all__: list[str]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from molexp.disk import door
 from molexp.disk.beneath import Directory, explained
-from molexp.disk.walk import EntryType, is_litter, walk
+from molexp.disk.walk import EntryType, Found, is_litter, walk
 from molexp.errors import FormatError
 from molexp.model.digest import new_hash, spell, total
 from molexp.model.manifest import FileEntry
@@ -60,29 +60,35 @@ def hash_tree(directory: Directory) -> TreeDigest:
     for found in walk(directory):
         if is_litter(os.path.basename(found.path)) or found.type is EntryType.DIRECTORY:
             continue
-        if found.type is not EntryType.FILE:
-            raise FormatError(
-                f"{directory.where(found.path)} is a {found.type}, which has no bytes of its own",
-                cure="put a copy of the file there instead",
-                path=directory.where(found.path),
-                place="",
-            )
+        check_has_bytes(directory, found)
         files.append(hash_file(directory, found.path))
     digests = {file.path: str(file.content_hash) for file in files}
     return TreeDigest(total(digests), sum(file.size for file in files), tuple(files))
+
+
+def check_has_bytes(directory: Directory, found: Found) -> None:
+    """Raises FormatError for a link or a device."""
+    if found.type is not EntryType.FILE:
+        raise FormatError(
+            f"{directory.where(found.path)} is a {found.type}, which has no bytes of its own",
+            cure="put a copy of the file there instead",
+            path=directory.where(found.path),
+            place="",
+        )
 
 
 class HashingWriter(io.RawIOBase):
     """A new file to write to, hashed while the bytes pass.
 
     Writers that seek back (zip, HDF5) are followed: such a file is read once more when it closes.
-    After ``close``, ``content_hash`` and ``size`` say what was written.
+    After ``close``, ``content_hash``, ``size`` and ``mtime_ns`` say what was written.
     """
 
     def __init__(self, directory: Directory, name: str, mode: int) -> None:
         super().__init__()
         self.content_hash = ""
         self.size = 0
+        self.mtime_ns = 0
         self._fd = door.create(directory.fd, name, mode, readable=True)
         self._hash = new_hash()
         self._hashed = 0
@@ -158,6 +164,7 @@ class HashingWriter(io.RawIOBase):
                 self.content_hash, self.size = spell(self._hash), self._hashed
             else:
                 self.content_hash, self.size = hash_open_file(self._fd)
+            self.mtime_ns = os.fstat(self._fd).st_mtime_ns
         finally:
             os.close(self._fd)
             super().close()

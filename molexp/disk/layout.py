@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from molexp.model.scope import Address, ScopeKind
+
+_WRITER = re.compile(r"[0-9a-f]{10}-[0-9]+-[0-9]+-[0-9a-f]{6,}", re.ASCII)
 
 META = "meta.json"
 """What makes a directory a scope: its identity, created once, never replaced."""
@@ -46,6 +49,7 @@ CHECKPOINTS = "checkpoints"
 LOGS = "logs"
 WORK = "work"
 METRICS = "metrics.jsonl"
+METRICS_PREFIX = "metrics-"
 RECORDS = "logs/records.jsonl"
 ERROR = "error.txt"
 """What an execution holds, each made when it is first used."""
@@ -125,6 +129,11 @@ def execution_number(name: str) -> int | None:
     if name.isascii() and name.isdigit() and len(name) >= 4 and name == f"{int(name):04d}":
         return int(name) or None
     return None
+
+
+def is_writer(text: str) -> bool:
+    """Whether a text is the id of a writer, as files of those who joined have it in their names."""
+    return _WRITER.fullmatch(text) is not None
 
 
 def object_path(hexadecimal: str) -> str:

@@ -33,7 +33,6 @@ _REMOVED = r"trash/[^/]+/content(/experiments/[^/]+)?(/runs/[^/]+)?"
 _WORK = re.compile(
     rf"({_RUN}/[0-9]{{4,}}|{_REMOVED}(/[0-9]{{4,}})?)/{layout.WORK}(/.*)?", re.DOTALL
 )
-_WRITER = re.compile(r"[0-9a-f]{10}-[0-9]+-[0-9]+-[0-9a-f]{6,}", re.ASCII)
 
 
 class Violation(NamedTuple):
@@ -163,7 +162,7 @@ class Findings:
             if not _TIME.fullmatch(str(said[name])):
                 self.report("RECORD-11", path, f"{name!r} is no time: {said[name]!r}")
         writer = said.get("writer", "")
-        if writer and "writer" in type(record).model_fields and not _WRITER.fullmatch(str(writer)):
+        if writer and "writer" in type(record).model_fields and not layout.is_writer(str(writer)):
             self.report("ID-3", path, f"{writer!r} is no writer's id")
 
     def lines(

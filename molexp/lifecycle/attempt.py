@@ -7,7 +7,7 @@ whole and never replaced, and no look is trusted alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -27,7 +27,7 @@ from molexp.errors import (
     TransitionError,
 )
 from molexp.lifecycle.look import Look, Numbered, check_free, end_name, look_at, read_end
-from molexp.lifecycle.manifest import measure
+from molexp.lifecycle.manifest import measure, metrics, warnings
 from molexp.lifecycle.site import Site, new_uid, now
 from molexp.model.codec import join_line
 from molexp.model.execution import End, ExecutionState, Start
@@ -84,10 +84,12 @@ def start_run(
     *,
     again: bool = False,
     purpose: Literal["run", "hold"] = "run",
+    going_on: Callable[[Directory], Mapping[str, Any]] | None = None,
     **said: Any,
 ) -> Attempt:
     """Own a new execution of a run; ``said`` are more fields of its start.
 
+    ``going_on`` says, of the directory of a run with executions, how this one goes on from them.
     With the purpose ``hold`` nobody can start the run until that is ended.
 
     Raises ConflictError while somebody may be at work in it, TransitionError if it succeeded and
@@ -104,7 +106,9 @@ def start_run(
             if purpose == "run":
                 _check_not_done(found, path, again=again)
             if settle(site, run, found, address) and site.root.leads_to(path, run):
-                attempt = _publish(site, run, address, found, {**said, "purpose": purpose})
+                more = going_on(run) if going_on is not None and found.executions else {}
+                told = {**said, **more, "purpose": purpose}
+                attempt = _publish(site, run, address, found, told)
                 if attempt is not None:
                     return attempt
         except BaseException:
@@ -308,7 +312,8 @@ def end_for_another(
             batch=batch,
             is_away=is_away,
         )
-        return _end(site, held, status, {"reason": reason})
+        said = {"reason": reason, "metrics": metrics(place), "messages": warnings(place)}
+        return _end(site, held, status, said)
 
 
 def _end(site: Site, held: Held, status: ExecutionState, said: Mapping[str, Any]) -> End:

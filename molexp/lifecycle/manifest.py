@@ -1,14 +1,20 @@
-"""What an end says of the files of its execution."""
+"""What an end says of its execution: every file of it, its metrics and its first warnings."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import Any
 
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.disk.digest import hash_file
+from molexp.disk.ledger import LineReader, entries
 from molexp.disk.walk import EntryType, Found, is_litter
+from molexp.errors import MolexpError
+from molexp.model.execution import MAX_MESSAGES, Message, Metric, MetricSummary
 from molexp.model.manifest import FileEntry, in_order
 
 MAX_WORK_FILES = 50
@@ -55,3 +61,80 @@ def _entry(
     if found.path in unread:
         return FileEntry(path=found.path, size=found.size, mtime_ns=found.mtime_ns)
     return hash_file(place, found.path)
+
+
+class Summaries:
+    """Metrics while they come, by key."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, list[Any]] = {}  # first, last, min, max, count
+
+    def add(self, key: str, value: float) -> None:
+        """Take one more value into account."""
+        known = self._by_key.get(key)
+        if known is None:
+            self._by_key[key] = [value, value, value, value, 1]
+            return
+        known[1] = value
+        known[4] += 1
+        # What is not a number is smaller and greater than nothing.
+        if value < known[2] or isnan(known[2]):
+            known[2] = value
+        if value > known[3] or isnan(known[3]):
+            known[3] = value
+
+    def result(self) -> dict[str, MetricSummary]:
+        """What an end says."""
+        return {
+            key: MetricSummary(first=first, last=last, min=low, max=high, count=count)
+            for key, (first, last, low, high, count) in self._by_key.items()
+        }
+
+
+def metrics(place: Directory, own: Summaries | None = None) -> Mapping[str, MetricSummary]:
+    """The metrics of an execution, by its owner's ``own`` account where there is one.
+
+    Lines that cannot be read are passed over; the checker reports them.
+    """
+    summaries = own or Summaries()
+    for name in _names(place, ""):
+        is_owners = name == layout.METRICS and own is None
+        if is_owners or name.startswith(layout.METRICS_PREFIX):
+            for line in _lines(place, name):
+                if isinstance(line, Metric):
+                    summaries.add(line.key, line.value)
+    return summaries.result()
+
+
+def warnings(place: Directory) -> tuple[Message, ...]:
+    """The first warnings, and what is worse, of an execution's log records."""
+    above, _, records = layout.RECORDS.partition("/")
+    found: list[Message] = []
+    if records in _names(place, above):
+        for line in _lines(place, layout.RECORDS):
+            if isinstance(line, Message) and is_warning(line.level):
+                found.append(line)
+                if len(found) == MAX_MESSAGES:
+                    break
+    return tuple(found)
+
+
+def is_warning(level: str) -> bool:
+    """Whether a level is a warning or worse."""
+    known = logging.getLevelName(level)
+    return isinstance(known, int) and known >= logging.WARNING
+
+
+def _lines(place: Directory, name: str) -> list[Any]:
+    try:
+        return [entry.record for entry in entries(LineReader(place, name))]
+    except MolexpError:
+        return []
+
+
+def _names(place: Directory, relative: str) -> list[str]:
+    try:
+        with place.enter(relative) as directory:
+            return directory.names()
+    except MolexpError:
+        return []

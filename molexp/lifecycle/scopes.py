@@ -3,23 +3,89 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
-from molexp.disk import layout
+from molexp.disk import door, layout
 from molexp.disk.beneath import Directory
+from molexp.disk.commit import Durability
 from molexp.disk.ledger import Appender
 from molexp.disk.record import read, write_new
+from molexp.disk.walk import is_litter
 from molexp.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from molexp.lifecycle.site import Site, now
 from molexp.lifecycle.survey import edited
 from molexp.model.codec import canonical, join_line
 from molexp.model.names import check_same_name
 from molexp.model.record import Edit, merge_patch
-from molexp.model.scope import Address, AnyMeta, ScopeKind, ScopeMeta, effective
+from molexp.model.scope import (
+    Address,
+    AnyMeta,
+    ScopeKind,
+    ScopeMeta,
+    WorkspaceMeta,
+    effective,
+)
 
 _GIVEN = ("params", "parameters")
 """What tells two experiments or runs of one name apart."""
+
+
+def open_workspace(path: Path, durability: Durability = "power") -> Site | None:
+    """The workspace in a directory; None if there is none.
+
+    Raises FormatError if what lies there is damaged, or of another format.
+    """
+    try:
+        root = Directory.open(path)
+    except NotFoundError:
+        return None
+    try:
+        access = read(root, layout.META, WorkspaceMeta).access
+    except NotFoundError:
+        root.close()
+        return None
+    except BaseException:
+        root.close()
+        raise
+    return Site(root, access, durability)
+
+
+def make_workspace(path: Path, meta: WorkspaceMeta, durability: Durability = "power") -> Site:
+    """The workspace in a directory, made of ``meta`` if there is none.
+
+    Raises InvalidInputError if that directory holds anything else, and StorageError.
+    """
+    there = open_workspace(path, durability)
+    if there is not None:
+        return there
+    _make_root(path, layout.ROOT_MODES[meta.access])
+    site = Site(Directory.open(path), meta.access, durability)
+    try:
+        strange = sorted(set(site.root.names()) - layout.WORKSPACE_ENTRIES)
+        strange = [name for name in strange if not is_litter(name)]
+        if strange:
+            raise InvalidInputError(
+                f"{path} is no workspace, and holds other things, such as {strange[0]!r}",
+                cure="give a directory of its own, such as `lab`",
+                argument="path",
+            )
+        with suppress(AlreadyExistsError), closing(site.batch()) as batch:  # another was first
+            data = meta.to_json()
+            site.aside.publish_file(data, site.root, layout.META, site.modes.file, batch)
+    except BaseException:
+        site.close()
+        raise
+    return site
+
+
+def _make_root(path: Path, mode: int) -> None:
+    """Make a directory and those above it that are missing; the last one shuts others out."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    for each in reversed(missing):
+        with Directory.open(each.parent) as above, suppress(FileExistsError):
+            door.mkdir(above.fd, each.name, mode if each == path else 0o777)
 
 
 def get_or_create(site: Site, address: Address, wanted: AnyMeta) -> AnyMeta:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from molexp.disk import layout
@@ -12,9 +12,10 @@ from molexp.disk.record import read
 from molexp.disk.walk import is_litter
 from molexp.errors import FormatError, MolexpError, NotFoundError
 from molexp.model.asset import Asset, DataAsset
-from molexp.model.execution import End, ExecutionState, Start, StateChange
+from molexp.model.execution import End, ExecutionState, Input, Start, StateChange
+from molexp.model.manifest import FileEntry
 from molexp.model.record import Edit
-from molexp.model.scope import META, Address, AnyMeta, ScopeMeta, effective
+from molexp.model.scope import META, Address, AnyMeta, RunMeta, ScopeMeta, effective
 
 _JOINED_LINES = frozenset(["asset", "input", "paused", "resumed"])
 _OWNER_LINES = _JOINED_LINES | {"start"}
@@ -29,6 +30,7 @@ class ExecutionSurvey:
     start: Start | None = None
     end: End | None = None
     assets: list[Asset] = field(default_factory=list)
+    inputs: list[Input] = field(default_factory=list)
     is_paused: bool = False
 
     @property
@@ -73,8 +75,13 @@ def _survey(root: Directory, address: Address, problems: Problems) -> Iterator[S
             problems.append(error)
         else:
             found = ScopeSurvey(address, edited(directory, meta, problems))
-            found.data = list(_data(directory, problems))
-            found.executions = list(_executions(directory, problems))
+            found.data = list(data(directory, problems))
+            hidden = found.meta.deleted if isinstance(found.meta, RunMeta) else {}
+            found.executions = [
+                each
+                for each in executions(directory, problems)
+                if each.start is None or each.start.uid not in hidden
+            ]
             yield found
         between = layout.BELOW.get(address.kind)
         below = _names(directory, between, problems) if between else []
@@ -135,6 +142,11 @@ def _passed_over(path: str, offset: int, wrong: str) -> FormatError:
     )
 
 
+def scope_record(directory: Directory, kind: type[AnyMeta], problems: Problems) -> AnyMeta:
+    """The record of the scope that lies in a directory, edits applied."""
+    return edited(directory, read(directory, layout.META, kind), problems)
+
+
 def edited(directory: Directory, meta: AnyMeta, problems: Problems) -> AnyMeta:
     """A scope's record with all edits in its directory; those that do not fit join ``problems``."""
     edits: list[Edit] = []
@@ -147,7 +159,8 @@ def edited(directory: Directory, meta: AnyMeta, problems: Problems) -> AnyMeta:
     return meta
 
 
-def _data(directory: Directory, problems: Problems) -> Iterator[DataAsset]:
+def data(directory: Directory, problems: Problems) -> Iterator[DataAsset]:
+    """The data of the scope that lies in a directory, all versions."""
     for name in _names(directory, layout.DATA, problems):
         for version in _names(directory, f"{layout.DATA}/{name}", problems):
             place = f"{layout.DATA}/{name}/{version}/{layout.ASSET}"
@@ -157,19 +170,21 @@ def _data(directory: Directory, problems: Problems) -> Iterator[DataAsset]:
                 problems.append(error)
 
 
-def _executions(directory: Directory, problems: Problems) -> Iterator[ExecutionSurvey]:
+def executions(directory: Directory, problems: Problems) -> Iterator[ExecutionSurvey]:
+    """The executions of the run that lies in a directory, those that were deleted among them."""
     numbers = map(layout.execution_number, _names(directory, "", problems))
     for number in sorted(number for number in numbers if number is not None):
         try:
             with directory.enter(layout.execution_name(number)) as place:
-                found = _execution(number, place, problems)
+                found = execution(number, place, problems)
             if found.start is None or found.start.purpose == "run":
                 yield found  # a hold is no execution
         except MolexpError as error:
             problems.append(error)
 
 
-def _execution(number: int, place: Directory, problems: Problems) -> ExecutionSurvey:
+def execution(number: int, place: Directory, problems: Problems) -> ExecutionSurvey:
+    """All that the records of one execution say."""
     found = ExecutionSurvey(number)
     for name in (layout.END, layout.END_WITHOUT_LINKS):
         try:
@@ -180,17 +195,28 @@ def _execution(number: int, place: Directory, problems: Problems) -> ExecutionSu
             problems.append(error)
     latest: dict[str, Asset] = {}
     ended = found.end is not None
-    for line in _lines(place, layout.LEDGER, _OWNER_LINES, problems, ended=ended):
-        if isinstance(line.record, Start):
-            found.start = line.record
-        elif isinstance(line.record, Asset):
-            latest[line.record.asset_id] = line.record
-        elif isinstance(line.record, StateChange):
-            found.is_paused = line.name == "paused"
+    ledgers = {layout.LEDGER: _OWNER_LINES}
     for name in _names(place, "", problems):
         if name.startswith(layout.LEDGER_PREFIX):
-            for line in _lines(place, name, _JOINED_LINES, problems, ended=ended):
-                if isinstance(line.record, Asset):
-                    latest[line.record.asset_id] = line.record
-    found.assets = list(latest.values())
+            ledgers[name] = _JOINED_LINES
+    for name, wanted in ledgers.items():
+        for line in _lines(place, name, wanted, problems, ended=ended):
+            if isinstance(line.record, Asset):
+                latest[line.record.asset_id] = line.record
+            elif isinstance(line.record, Start):
+                found.start = line.record
+            elif isinstance(line.record, Input):
+                found.inputs.append(line.record)
+            elif name == layout.LEDGER and isinstance(line.record, StateChange):
+                found.is_paused = line.name == "paused"
+    measured = {entry.path: entry for entry in found.end.manifest} if found.end else {}
+    found.assets = [_measured(asset, measured) for asset in latest.values()]
     return found
+
+
+def _measured(asset: Asset, files: Mapping[str, FileEntry]) -> Asset:
+    """An asset that grew until the end, as a log does, with the size and digest that it came to."""
+    if asset.path is None or asset.content_hash is not None or asset.path not in files:
+        return asset
+    entry = files[asset.path]
+    return asset.evolve(size=entry.size, content_hash=entry.content_hash)

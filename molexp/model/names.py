@@ -78,14 +78,21 @@ def _broken_rule(name: str) -> str | None:
 
 def twin_key(name: str) -> str:
     """Equal for names that some file systems cannot tell apart: by case or by normal form."""
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def check_no_twin(name: str, known: Iterable[str]) -> None:
-    """Raises InvalidNameError if ``known`` holds another spelling of ``name``."""
-    key = twin_key(name)
-    for other in known:
-        if other != name and twin_key(other) == key:
+class Siblings:
+    """The names in one directory that somebody knows of, no two of them twins."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._known = {twin_key(name): name for name in names}
+
+    def add(self, name: str) -> None:
+        """Know this one as well; raises InvalidNameError if another spelling of it is there."""
+        other = self._known.setdefault(twin_key(name), name)
+        if other != name:
             raise InvalidNameError(
                 f"the name {name!r} is refused: {other!r} is here, and differs only in case",
                 cure=f"use {other!r}, or choose a name that differs in more than case",

@@ -20,7 +20,7 @@ from molexp.model.codec import canonical
 from molexp.model.digest import hex_of, of_bytes, sum_text, total
 from molexp.model.execution import Start
 from molexp.model.ids import ENTROPY_BYTES, check_run_id, is_ulid, run_id, ulid
-from molexp.model.names import check_name, check_no_twin, check_path, slug
+from molexp.model.names import Siblings, check_name, check_path, slug
 from molexp.model.parameters import fingerprint
 from molexp.model.scope import Address, ProjectMeta, ScopeKind
 from tests.format.lab import (
@@ -86,10 +86,10 @@ def test_a_path_is_made_of_names(lab: Lab, refused: Refusals, path: str) -> None
 
 @pytest.mark.rule("NAME-2")
 def test_names_differ_in_more_than_case(lab: Lab, refused: Refusals) -> None:
-    check_no_twin("a.txt", ["b.txt", "a.txt"])
+    Siblings(["b.txt", "a.txt"]).add("a.txt")
     for other in ("A.txt", "STRASSE", "E\u0301"):
         with refused.by(InvalidNameError, "differs only in case"):
-            check_no_twin(other, ["a.txt", "straße", "é"])
+            Siblings(["a.txt", "straße", "é"]).add(other)
     lab.write(f"{CANCELLED}/work/a", b"")
     lab.write(f"{CANCELLED}/work/A", b"")
     assert {violation.rule for violation in lab.check()} == {"END-4"}

@@ -17,7 +17,7 @@ from molexp.model.names import (
     MAX_PATH_BYTES,
     MAX_SLUG,
     check_name,
-    check_no_twin,
+    Siblings,
     check_path,
     check_same_name,
     is_slug,
@@ -172,11 +172,11 @@ def test_a_path_has_a_length_of_its_own() -> None:
 )
 def test_twins_by_case_are_refused_and_the_first_is_named(name: str, twin: str) -> None:
     with pytest.raises(InvalidNameError) as caught:
-        check_no_twin(twin, ["other", name])
+        Siblings(["other", name]).add(twin)
     assert repr(name) in caught.value.message
     assert caught.value.details["rule"] == "no case twins"
-    check_no_twin(name, [name])
-    check_no_twin(name, ["other"])
+    Siblings([name]).add(name)
+    Siblings(["other"]).add(name)
 
 
 @given(st.text())

@@ -1,0 +1,106 @@
+"""A name in an execution that nobody else has: the first free version of what was asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+from molexp.disk import door
+from molexp.disk.beneath import Directory
+from molexp.disk.digest import HashingWriter
+from molexp.disk.trash import delete
+from molexp.model.manifest import FileEntry
+from molexp.model.names import Siblings, check_path
+from molexp.recording.writing import Writing
+
+Made = TypeVar("Made")
+
+
+class Claim:
+    """The path beneath ``top`` that was claimed for ``name``, and the version that it has.
+
+    Raises InvalidNameError for a name that breaks a rule, or is a twin of one known here.
+    """
+
+    def __init__(self, writing: Writing, top: str, name: str) -> None:
+        self.writing = writing
+        self.name = check_path(name)
+        self.version = 1
+        above, _, self._base = f"{top}/{name}".rpartition("/")
+        self._above = self._entry = above
+        at = top
+        for step in name.split("/"):
+            writing.siblings.setdefault(at, Siblings()).add(step)
+            at = f"{at}/{step}"
+
+    @property
+    def path(self) -> str:
+        """What was claimed, relative to the execution."""
+        return f"{self._above}/{self._entry}"
+
+    def file(self) -> HashingWriter:
+        """Claim a new file, to write to."""
+        mode = self.writing.site.modes.ended_file
+        return self.make(lambda above, name: HashingWriter(above, name, mode))
+
+    def directory(self) -> Directory:
+        """Claim a new directory."""
+        mode = self.writing.site.modes.directory
+        self.make(lambda above, name: door.mkdir(above.fd, name, mode))
+        return self.writing.place.enter(self.path)
+
+    def make(self, create: Callable[[Directory, str], Made]) -> Made:
+        """Claim by a call that creates, and raises FileExistsError where something lies."""
+        writing, first = self.writing, f"{self._above}/{self._base}"
+        above = writing.inside(self._above)
+        stem, suffix = os.path.splitext(self._base)
+        self.version = writing.versions.get(first, 1)
+        while True:
+            version = f".v{self.version}" if self.version > 1 else ""
+            self._entry = f"{stem}{version}{suffix}"
+            try:
+                created = create(above, self._entry)
+            except FileExistsError:
+                self.version += 1
+                continue
+            writing.versions[first] = self.version + 1
+            writing.batch.changed(above)
+            return created
+
+    @contextmanager
+    def undone_on_error(self) -> Iterator[None]:
+        """Take away what was claimed if the block does not make an asset of it."""
+        try:
+            yield
+        except BaseException:
+            self.undo()
+            raise
+
+    def undo(self) -> None:
+        """Take away what was claimed; what cannot be taken away is an orphan."""
+        with suppress(OSError):
+            delete(self.writing.inside(self._above), self._entry)
+
+    def wrote(self, file: HashingWriter) -> None:
+        """Note what a file that is complete holds."""
+        writing = self.writing
+        writing.batch.wrote(writing.inside(self._above), self._entry)
+        writing.known[self.path] = FileEntry(
+            path=self.path,
+            size=file.size,
+            mtime_ns=file.mtime_ns,
+            content_hash=file.content_hash,
+        )
+
+    def wrote_tree(self, files: Sequence[FileEntry]) -> None:
+        """Note what a directory that is complete holds."""
+        writing = self.writing
+        for file in files:
+            path = f"{self.path}/{file.path}"
+            above, _, name = path.rpartition("/")
+            with writing.place.enter(above) as directory:
+                writing.batch.wrote(directory, name)
+                writing.batch.changed(directory)
+            writing.known[path] = file.evolve(path=path)

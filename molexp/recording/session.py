@@ -1,0 +1,278 @@
+"""An execution from its start to its end: who is at work in it, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from molexp.capture.redact import redacted_text
+from molexp.disk import layout
+from molexp.disk.beneath import Directory
+from molexp.disk.digest import HashingWriter
+from molexp.disk.record import read
+from molexp.errors import CancelledError, MolexpError, NotFoundError, StorageError
+from molexp.lifecycle import manifest, survey
+from molexp.lifecycle.attempt import end_attempt, start_run
+from molexp.lifecycle.heart import heart
+from molexp.lifecycle.look import look_at
+from molexp.lifecycle.site import Site
+from molexp.model.asset import Asset, ErrorTraceAsset
+from molexp.model.execution import ExecutionState, Problem
+from molexp.model.manifest import FileEntry
+from molexp.model.profile import config_hash
+from molexp.model.scope import Address, RunMeta, ScopeKind, WorkspaceMeta
+from molexp.recording.artifact import Artifacts
+from molexp.recording.capturing import Capturing, snapshot
+from molexp.recording.find import History, resume_point
+from molexp.recording.metric import Metrics
+from molexp.recording.recorder import Recorder
+from molexp.recording.writing import Writing, ended
+
+if TYPE_CHECKING:
+    from molexp.recording.context import RunContext
+
+VARIABLE = "MOLEXP_EXECUTION"
+"""Names the execution that a process is at work in to the processes that it starts."""
+
+# The executions that this process owns, by uid; a forked child owns none of them.
+_active: dict[str, Session] = {}
+
+
+class Session:
+    """An execution that this process owns, or has joined."""
+
+    def __init__(self, writing: Writing, meta: RunMeta, *, capture: bool = False) -> None:
+        self.meta = meta
+        self.context: RunContext | None = None
+        self.recorder = Recorder(writing, lambda: _join_again(writing))
+        self.history = History(self.recorder)
+        self.artifacts = Artifacts(self.recorder)
+        self.metrics = Metrics(self.recorder)
+        self.capturing = Capturing(self.recorder)
+        self._trace: Asset | None = None
+        if writing.is_owner:
+            self._begin(writing, capture=capture)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing may be written any more."""
+        return self.recorder.unchecked().over is not None
+
+    def end_by(self, error: BaseException | None) -> None:
+        """End as the block that was recorded ended; one who joined leaves."""
+        if not self.recorder.unchecked().is_owner:
+            self._leave("the block in which this process had joined is left")
+        elif error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+            self.end(ExecutionState.SUCCEEDED)
+        elif isinstance(error, CancelledError | asyncio.CancelledError):
+            asked = error.details.get("reason") if isinstance(error, CancelledError) else None
+            self.end(ExecutionState.CANCELLED, reason=str(asked or "cancelled on request"))
+        elif isinstance(error, KeyboardInterrupt):
+            self.end(ExecutionState.CANCELLED, reason="interrupted from the keyboard")
+        else:
+            self.end(ExecutionState.FAILED, error=error)
+
+    def end(
+        self,
+        status: ExecutionState,
+        *,
+        step: int | None = None,
+        reason: str | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        """End the execution; called again after a StorageError, this goes on where it stopped.
+
+        Raises ConflictError if somebody else has ended it.
+        """
+        writing = self.recorder.unchecked()
+        attempt = writing.attempt
+        if writing.over is not None:
+            raise writing.over()
+        if attempt is None:
+            raise ended(writing.place.path, "for those who joined: its owner ends it")
+        self.capturing.end()
+        self.artifacts.close(failed=error is not None)
+        said: dict[str, Any] = {"reason": reason}
+        said["last_step"] = self.recorder.last_step if step is None else step
+        if error is not None:
+            self._trace = self._trace or self._tell_trace(writing, error)
+            uid = self._trace.asset_id if self._trace is not None else None
+            said["error"] = Problem(type=_name(error), message=_text(error), trace=uid)
+        writing.settle()
+        said["metrics"] = manifest.metrics(writing.place, self.metrics.summaries)
+        said["messages"] = self.capturing.messages(writing)
+        try:
+            end_attempt(writing.site, attempt, status, **said)
+        except StorageError:
+            raise  # this process is still at work, and may end it once that is cured
+        except MolexpError:
+            self._leave("by somebody else")
+            attempt.close()
+            raise
+        self._leave(status)
+
+    def _begin(self, writing: Writing, *, capture: bool) -> None:
+        """Beat, let others join, and keep what is printed and logged."""
+        is_only = not _active
+        _active[self.recorder.start.uid] = self
+        heart(writing.site.beat).add(writing.beat)
+        if is_only:
+            os.environ[VARIABLE] = os.path.abspath(writing.place.path)
+        if capture:
+            self.capturing.begin()
+
+    def _leave(self, how: str) -> None:
+        """Be at work no more."""
+        writing = self.recorder.unchecked()
+        path = writing.place.path
+        writing.over = lambda: ended(path, how)
+        heart(writing.site.beat).remove(writing.beat)
+        writing.close()
+        was_active = _active.pop(self.recorder.start.uid, None) is not None
+        if was_active and os.environ.get(VARIABLE) == os.path.abspath(path):
+            del os.environ[VARIABLE]
+
+    def _tell_trace(self, writing: Writing, error: BaseException) -> Asset | None:
+        """Keep the traceback; where that is refused, the end tells the error alone."""
+        text = redacted_text("".join(traceback.format_exception(error)))
+        mode = writing.site.modes.ended_file
+        try:
+            with HashingWriter(writing.place, layout.ERROR, mode) as file:
+                file.write(text.encode("utf-8", "backslashreplace"))
+            writing.batch.wrote(writing.place, layout.ERROR)
+            measured: dict[str, Any] = {"size": file.size, "content_hash": file.content_hash}
+            writing.known[layout.ERROR] = FileEntry.make(
+                path=layout.ERROR, mtime_ns=file.mtime_ns, **measured
+            )
+            return self.recorder.tell_asset(
+                ErrorTraceAsset,
+                writing,
+                name="error",
+                path=layout.ERROR,
+                mime="text/plain",
+                type=_name(error),
+                message=_text(error),
+                **measured,
+            )
+        except (OSError, MolexpError):
+            return None
+
+
+def start(
+    site: Site,
+    address: Address,
+    meta: RunMeta,
+    *,
+    again: bool = False,
+    capture: bool = True,
+    profile: str | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> Session:
+    """Own a new execution of a run, with what is captured of where it starts.
+
+    Raises what :func:`molexp.lifecycle.attempt.start_run` raises.
+    """
+    said: dict[str, Any] = {} if profile is None else {"profile": profile}
+    if config:
+        said |= {"config": dict(config), "config_hash": config_hash(config)}
+    if capture:
+        said["snapshot"] = snapshot(site, meta.workflow)
+    attempt = start_run(site, address, again=again, going_on=_going_on, **said)
+    writing = Writing(
+        site, address, attempt.run, attempt.place, attempt.number, attempt.start, attempt
+    )
+    return Session(writing, meta, capture=capture)
+
+
+def join(path: str | os.PathLike[str] | None) -> Session:
+    """Write in an execution that is at work already, or read one that has ended.
+
+    Raises NotFoundError if there is none.
+    """
+    place = os.environ.get(VARIABLE) if path is None else os.fspath(path)
+    if not place:
+        raise NotFoundError(
+            f"no execution is at work here: {VARIABLE} is not set",
+            cure="give the directory of a run or of an execution",
+            kind="execution",
+            key="",
+        )
+    root, address, number = _locate(Path(os.path.abspath(place)))
+    with Directory.open(root) as directory:
+        access = read(directory, layout.META, WorkspaceMeta).access
+        run = directory.enter(layout.scope_path(address))
+    found = look_at(run)
+    meant = [each for each in found.executions if number in (None, each.number)]
+    if not meant:
+        run.close()
+        raise NotFoundError(
+            f"{place} has no execution",
+            cure="start the run: `with run.start() as ctx`",
+            kind="execution",
+            key=place,
+        )
+    start = meant[-1].start
+    active = _active.get(start.uid)
+    if active is not None:
+        run.close()
+        return active
+    site = Site(Directory.open(root), access, start.durability)
+    inside = run.enter(layout.execution_name(meant[-1].number))
+    return Session(Writing(site, address, run, inside, meant[-1].number, start), found.meta)
+
+
+def _locate(path: Path) -> tuple[Path, Address, int | None]:
+    """The workspace, the run and the number that the directory of a run or an execution means."""
+    number = layout.execution_number(path.name)
+    if number is not None and path.parent.parent.name == layout.RUNS:
+        path = path.parent
+    else:
+        number = None
+    steps = path.parts[-6:]
+    address = layout.address_of("/".join(steps))
+    if address is None or address.kind is not ScopeKind.RUN:
+        raise NotFoundError(
+            f"{path} is not the directory of a run",
+            cure="give `run.run_dir`, or the directory of one of its executions",
+            kind="run",
+            key=str(path),
+        )
+    return path.parents[5], address, number
+
+
+def _join_again(writing: Writing) -> Writing:
+    """For a forked child: the same execution, in which it is one who joined."""
+    run = Directory(os.dup(writing.run.fd), writing.run.path)
+    place = Directory(os.dup(writing.place.fd), writing.place.path)
+    return Writing(writing.site, writing.address, run, place, writing.number, writing.start)
+
+
+def _going_on(run: Directory) -> dict[str, Any]:
+    """How a new execution goes on from those before it."""
+    checkpoint, step = resume_point(list(survey.executions(run, [])))
+    return {"resumed_from": checkpoint, "resumed_step": step}
+
+
+def _name(error: BaseException) -> str:
+    kind = type(error)
+    return (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
+
+
+def _text(error: BaseException) -> str:
+    return redacted_text(str(error)).encode("utf-8", "backslashreplace").decode()
+
+
+def _forget() -> None:
+    """A forked child owns no execution of its parent."""
+    _active.clear()
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,282 @@
+"""What one process writes in one execution: its ledger, its files, and what it knows of them.
+
+The owner writes ``ledger.jsonl``. Every other process that joins, a forked child among them, has
+files of its own, with its writer's id in their names, and never ends the execution.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import RLock
+
+from molexp.disk import door, journal, layout
+from molexp.disk.beneath import Directory
+from molexp.disk.commit import Batch
+from molexp.disk.ledger import Appender
+from molexp.disk.record import read_if_there
+from molexp.errors import CancelledError, MolexpError, TransitionError
+from molexp.lifecycle.attempt import Attempt
+from molexp.lifecycle.look import end_name
+from molexp.lifecycle.requests import requests
+from molexp.lifecycle.site import Site, now
+from molexp.model.codec import join_line
+from molexp.model.execution import End, Request, Start, StateChange
+from molexp.model.manifest import FileEntry
+from molexp.model.names import Siblings
+from molexp.model.scope import Address
+
+LOOK_SECONDS = 0.1
+"""How often accessors look at most whether something was asked."""
+
+
+class Writing:
+    """An execution that this process writes in, as its owner or as one who joined."""
+
+    def __init__(
+        self,
+        site: Site,
+        address: Address,
+        run: Directory,
+        place: Directory,
+        number: int,
+        start: Start,
+        attempt: Attempt | None = None,
+    ) -> None:
+        self.site = site
+        self.address = address
+        self.run = run
+        self.place = place
+        self.number = number
+        self.start = start
+        self.attempt = attempt
+        self.pid = os.getpid()
+        self.suffix = "" if attempt is not None else f"-{site.writer}"
+        self.batch: Batch = attempt.batch if attempt is not None else site.batch()
+        self.known: dict[str, FileEntry] = attempt.known if attempt is not None else {}
+        self.files: dict[str, Appender] = {}
+        self.siblings: dict[str, Siblings] = {}
+        """The names that this process knows of, by their directory."""
+        self.versions: dict[str, int] = {}
+        """The version to try next, by the path of the first."""
+        self.lock = RLock()
+        self.over: Callable[[], MolexpError] | None = None
+        """What every call raises from now on."""
+        self._ledger = attempt.ledger if attempt is not None else None
+        self._directories: dict[str, Directory] = {"": place}
+        self._next_look = 0.0
+        self._last = journal.now()
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether it is this process that ends the execution."""
+        return self.attempt is not None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody has joined this owner, so that it knows all that was written."""
+        joined = (layout.LEDGER_PREFIX, layout.METRICS_PREFIX)
+        return self.is_owner and not any(name.startswith(joined) for name in self.place.names())
+
+    @property
+    def path(self) -> str:
+        """Where the run lies beneath the root, if nobody moved it by hand."""
+        return layout.scope_path(self.address)
+
+    def check(self) -> None:
+        """Raise if nothing may be written any more; a tenth of a second may go by until it does.
+
+        Raises TransitionError after the end, CancelledError once that was asked. Where a pause was
+        asked, this returns when it is over.
+        """
+        if self.over is not None:
+            raise self.over()
+        if time.monotonic() >= self._next_look:
+            self.heed()
+
+    def heed(self) -> None:
+        """Look now whether something was asked, and do it."""
+        if self.over is not None:
+            raise self.over()
+        with self.lock:
+            self._next_look = time.monotonic() + LOOK_SECONDS
+            if not self.is_owner:
+                self._check_not_ended()
+            asked = self._asked()
+            if asked is not None and asked.verb == "pause":
+                self._wait(asked)
+            elif asked is not None and asked.verb == "cancel":
+                raise _cancelled(asked)
+
+    def tell(self, name: str, data: bytes) -> None:
+        """Add a line to this process's ledger."""
+        ledger = self._ledger or self._join()
+        ledger.append(join_line(name, data))
+        late = not self.is_owner and self._has_ended()
+        if late or journal.now() - self._last > journal.FRESH_SECONDS:
+            self._hint()
+        self._last = journal.now()
+
+    def beat(self) -> None:
+        """Say that the owner lives."""
+        if self._ledger is not None and self.over is None:
+            door.touch(self._ledger.fd)
+            if journal.now() - self._last > journal.FRESH_SECONDS:
+                self._hint()
+            self._last = journal.now()
+
+    def inside(self, relative: str) -> Directory:
+        """A directory of the execution, made when it is first used and held open."""
+        found = self._directories.get(relative)
+        if found is None:
+            with self.lock:
+                found = self._directories.get(relative)
+                if found is None:
+                    mode = self.site.modes.directory
+                    found = self.place.make(relative, mode, self.batch.changed)
+                    self._directories[relative] = found
+        return found
+
+    def lines(self, relative: str, register: Callable[[str], object] | None = None) -> Appender:
+        """A file of lines that this process alone appends to.
+
+        ``relative`` is its path in the owner's hands; all others have a file beside that.
+        ``register`` is told the path once it is there, before anything is appended.
+        """
+        found = self.files.get(relative)
+        if found is None:
+            with self.lock:
+                found = self.files.get(relative) or self._open_lines(relative, register)
+        return found
+
+    def path_of_lines(self, relative: str) -> str:
+        """The path of this process's own file for one that the owner has at ``relative``."""
+        stem, dot, suffix = relative.rpartition(".")
+        return f"{stem}{self.suffix}{dot}{suffix}"
+
+    @contextmanager
+    def hinted(self) -> Iterator[None]:
+        """Let readers know that something appears here."""
+        with self.site.journal.changing(str(self.address), place=self.run, path=self.path):
+            yield
+
+    def settle(self) -> None:
+        """Take down what is known of files that this process alone appended to."""
+        for appender in self.files.values():
+            entry = appender.as_entry(appender.path.removeprefix(f"{self.place.path}/"))
+            if entry is not None:
+                self.known[entry.path] = entry
+
+    def close(self) -> None:
+        """Let go of everything but what the attempt holds."""
+        for appender in self.files.values():
+            appender.close()
+        for relative, directory in self._directories.items():
+            if relative:
+                directory.close()
+        if not self.is_owner:
+            if self._ledger is not None:
+                self._ledger.close()
+            self.batch.close()
+            self.place.close()
+            self.run.close()
+
+    def _open_lines(self, relative: str, register: Callable[[str], object] | None) -> Appender:
+        path = self.path_of_lines(relative)
+        above, _, name = path.rpartition("/")
+        directory = self.inside(above)
+        opened = Appender(directory, name, self.site.modes.file, hashed=True)
+        try:
+            self.batch.wrote(directory, name)
+            self.batch.changed(directory)
+            if register is not None:
+                register(path)
+        except BaseException:
+            opened.close()
+            raise
+        self.files[relative] = opened
+        return opened
+
+    def _join(self) -> Appender:
+        """The ledger of one who joined, made when the first line is told."""
+        with self.lock:
+            if self._ledger is None:
+                self._check_not_ended()
+                name = f"{layout.LEDGER_PREFIX}{self.site.writer}.jsonl"
+                with self.hinted():
+                    self._ledger = Appender(self.place, name, self.site.modes.file)
+                self.batch.wrote(self.place, name)
+                self.batch.changed(self.place)
+            return self._ledger
+
+    def _hint(self) -> None:
+        with self.hinted():
+            pass
+
+    def _has_ended(self) -> bool:
+        try:
+            os.stat(end_name(self.start), dir_fd=self.place.fd)
+        except OSError:
+            return False
+        return True
+
+    def _check_not_ended(self) -> None:
+        if self._has_ended():
+            end = read_if_there(self.place, end_name(self.start), End)
+            raise ended(self.place.path, end.status if end is not None else "over")
+
+    def _asked(self) -> Request | None:
+        """The request that counts now, if there is one that was not yet heeded."""
+        try:
+            os.stat(layout.REQUESTS, dir_fd=self.run.fd)
+        except OSError:
+            return None
+        all_of_them = requests(self.run, self.number, self.start.uid)
+        for each in all_of_them:
+            if each.verb == "cancel":
+                return each
+        newest = all_of_them[-1] if all_of_them else None
+        return newest if newest is not None and newest.verb == "pause" else None
+
+    def _wait(self, asked: Request) -> None:
+        """Stand still until somebody asks for something else."""
+        self._tell_change("paused", asked)
+        while True:
+            time.sleep(LOOK_SECONDS)
+            if self.over is not None:
+                raise self.over()
+            self._check_not_ended()
+            next_one = self._asked()
+            if next_one is not None and next_one.verb == "cancel":
+                raise _cancelled(next_one)
+            if next_one is None:
+                self._tell_change("resumed", asked)
+                return
+
+    def _tell_change(self, name: str, asked: Request) -> None:
+        if self.is_owner:
+            change = StateChange.make(at=now(), by=asked.by, reason=asked.reason)
+            self.tell(name, change.to_json())
+
+
+def ended(path: str, status: str) -> TransitionError:
+    """The error for a write to what has ended."""
+    return TransitionError(
+        f"{path} has ended ({status}), and nothing is written to it any more",
+        cure="start the run again: that is another execution",
+        current=status,
+        wanted="running",
+        allowed=[],
+    )
+
+
+def _cancelled(request: Request) -> CancelledError:
+    said = f": {request.reason}" if request.reason else ""
+    return CancelledError(
+        f"{request.by} asked at {request.at:%Y-%m-%d %H:%M:%S} UTC to cancel this run{said}",
+        cure="let it pass, so that the execution ends as cancelled",
+        by=request.by,
+        reason=request.reason,
+    )

@@ -1,0 +1,214 @@
+"""The workspace: the directory that remembers, and the way to all that is in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+from weakref import WeakValueDictionary
+
+from molexp.disk.commit import Durability
+from molexp.errors import ConflictError, InvalidInputError, MolexpError, NotFoundError
+from molexp.lifecycle import removal, scopes, survey
+from molexp.lifecycle.reaping import Reaped, reap_below
+from molexp.lifecycle.site import Site, new_uid, now
+from molexp.model.names import slug
+from molexp.model.scope import Address, ProjectMeta, ScopeKind, WorkspaceMeta
+from molexp.workspace.experiment import Experiment
+from molexp.workspace.listing import not_there, scopes_in
+from molexp.workspace.project import Project
+from molexp.workspace.run import Run
+from molexp.workspace.scope import Scope
+from molexp.workspace.trash import Trash
+
+
+class Workspace(Scope[WorkspaceMeta]):
+    """A handle on a workspace; nothing is made on disk until something is recorded.
+
+    ``durability="process"`` leaves commit points out: what is written then survives the death of
+    the process, but not power loss. ``access="group"`` lets the directory's group in.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        durability: Durability = "power",
+        access: str = "private",
+    ) -> None:
+        given = path if path is not None else root
+        if given is None or (path is not None and root is not None):
+            raise InvalidInputError(
+                "a workspace is a directory, and it is not said which",
+                cure='say `Workspace("./lab")`',
+                argument="path",
+            )
+        self.root = Path(os.path.abspath(os.fspath(given)))
+        self._name, self._access = name, access
+        self._durability: Durability = durability
+        self._open: Site | None = None
+        self._projects: WeakValueDictionary[str, Project] = WeakValueDictionary()
+        super().__init__(self, Address())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, durability: Durability = "power") -> Self:
+        """The workspace that is there; raises NotFoundError if there is none."""
+        workspace = cls(path, durability=durability)
+        workspace.site()
+        return workspace
+
+    def materialize(self) -> Self:
+        """Make it on disk, if nothing is there; it is made by itself once something is recorded."""
+        self.site_to_write()
+        return self
+
+    def site(self) -> Site:
+        """The open workspace; raises NotFoundError if nothing was made yet."""
+        if self._open is None:
+            self._open = scopes.open_workspace(self.root, self._durability)
+        if self._open is None:
+            raise NotFoundError(
+                f"there is no workspace in {self.root}",
+                cure="record something in it, say `materialize()`, or check the path",
+                kind="workspace",
+                key=str(self.root),
+            )
+        return self._open
+
+    def site_to_write(self) -> Site:
+        """The open workspace, made if nothing is there yet."""
+        if self._open is None:
+            meta = WorkspaceMeta.make(
+                format=1,
+                kind="workspace",
+                uid=new_uid(),
+                name=self._name or self.root.name or "workspace",
+                created_at=now(),
+                access=self._access,
+            )
+            self._open = scopes.make_workspace(self.root, meta, self._durability)
+        return self._open
+
+    def project(
+        self,
+        name: str,
+        *,
+        description: str | None = None,
+        tags: Mapping[str, str | bool] | None = None,
+    ) -> Project:
+        """The project of that name, made if it is not there.
+
+        Raises AlreadyExistsError if another name has the same directory, and InvalidNameError.
+        """
+        said: dict[str, Any] = {} if description is None else {"description": description}
+        if tags is not None:
+            said["tags"] = dict(tags)
+        address = Address((slug(name),))
+        wanted = ProjectMeta.make(
+            format=1, kind="project", uid=new_uid(), name=name, created_at=now(), **said
+        )
+        scopes.get_or_create(self.site_to_write(), address, wanted)
+        return self._handle(address)
+
+    add_project = project
+
+    def get_project(self, name: str) -> Project | None:
+        """The project of a name; None if there is none."""
+        address = Address((slug(name),))
+        try:
+            found = scopes.find_scope(self.site(), address, ProjectMeta)
+        except NotFoundError:
+            return None
+        return None if found is None else self._handle(address)
+
+    def list_projects(self) -> list[Project]:
+        """All projects, in the order of their slugs."""
+        try:
+            return [self._handle(each) for each in scopes_in(self.site(), self._address)]
+        except NotFoundError:
+            return []
+
+    def delete_project(
+        self, project: Project | str, *, reason: str | None = None, force: bool = False
+    ) -> None:
+        """Move a project with all that it holds into the trash.
+
+        Raises NotFoundError, and ConflictError while somebody is at work in any of its runs, or if
+        an asset of one is published in the workspace and ``force`` is not said.
+        """
+        name = project if isinstance(project, str) else project.id
+        found = self.get_project(name)
+        if found is None:
+            raise not_there(self, "project", name, [each.id for each in self.list_projects()])
+        if not force:
+            for experiment in found.list_experiments():
+                for run in experiment.list_runs():
+                    run.check_unpublished()
+        removal.remove(self.site_to_write(), Address.parse(found.address), reason)
+
+    def find(self, address: str) -> Workspace | Project | Experiment | Run:
+        """What lies at an address such as ``qm9/baseline``; raises NotFoundError."""
+        parsed = Address.parse(address)
+        found: Any = self
+        for name, kind in zip(parsed, list(ScopeKind)[1:], strict=False):
+            below = getattr(found, f"get_{kind}")(name)
+            if below is None:
+                listing = getattr(found, f"list_{kind}s")()
+                raise not_there(found, kind, name, [each.id for each in listing])
+            found = below
+        return found  # type: ignore[no-any-return]
+
+    @property
+    def trash(self) -> Trash:
+        """What was removed from it, until it is emptied."""
+        return Trash(self.site_to_write)
+
+    def reap(self, *, confirm: bool = False) -> list[Reaped]:
+        """End as failed what dead owners left open, and sweep what they left aside.
+
+        ``confirm=True`` says that those are over as well of whom nothing is known, as on another
+        machine, and that have been silent for six beats. Raises what kept a run from being reaped,
+        once all the others are.
+        """
+        problems: list[MolexpError] = []
+        found = reap_below(self.site_to_write(), self._address, problems, confirm=confirm)
+        if problems:
+            raise problems[0]
+        return found
+
+    def problems(self) -> list[MolexpError]:
+        """What cannot be read, and what lies there twice; it hides nothing else."""
+        found: list[MolexpError] = []
+        site = self.site()
+        addresses: dict[str, list[str]] = {}
+        for each in survey.survey(site.root, found):
+            addresses.setdefault(each.meta.uid, []).append(str(each.address))
+        for uid, twins in addresses.items():
+            if len(twins) > 1:
+                found.append(
+                    ConflictError(
+                        f"{' and '.join(twins)} are twins: both have the uid {uid}",
+                        cure="one is a copy of the other: remove one of them",
+                        holder=twins[0],
+                        since="unknown",
+                    )
+                )
+        return found
+
+    def close(self) -> None:
+        """Let go of it; handles open it again when they need it."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _handle(self, address: Address) -> Project:
+        return self._projects.setdefault(address[-1], Project(self, address))
