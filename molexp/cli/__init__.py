@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from molexp import __version__
-from molexp.cli import demo
+from molexp.cli import demo, init, ls, problems, reap, show
+from molexp.cli.text import inert
 from molexp.errors import MolexpError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (demo,)
+COMMANDS = (init, demo, ls, show, reap, problems)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status is 0 if all went well, 1 if not, 2 for a wrong call."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what the terminal cannot show is spelt out
+            stream.reconfigure(errors="backslashreplace")
     try:
         try:
             return _run(argv)
@@ -46,7 +51,7 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         status: int = arguments.run(arguments)
     except MolexpError as error:
-        print(f"molexp: {error.message}\n  → {error.cure}", file=sys.stderr)
+        print(f"molexp: {inert(error.message)}\n  → {inert(error.cure)}", file=sys.stderr)
         return 1
     return status
 

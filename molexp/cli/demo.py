@@ -1,22 +1,29 @@
-"""`molexp demo`: make a small workspace, check it, and show what is in it."""
+"""`molexp demo`: record a small study in a workspace of its own, check it, and show it."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import logging
 import os
 import secrets
 import shlex
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from molexp.disk import door, layout
+from molexp.cli import study
+from molexp.cli.find import as_address
+from molexp.cli.gather import Problems, RunTold, below, run_told, scope_told
+from molexp.cli.ls import run_dict, run_lines
+from molexp.cli.problems import problem_dict
+from molexp.cli.show import trace_of
+from molexp.cli.text import as_json, inert, inert_lines
+from molexp.disk import door
 from molexp.disk.beneath import Directory
 from molexp.disk.trash import delete
-from molexp.disk.tree import DirectoryTree, open_tree
+from molexp.disk.tree import open_tree
 from molexp.disk.walk import EntryType
 from molexp.errors import (
     AlreadyExistsError,
@@ -26,58 +33,73 @@ from molexp.errors import (
     StorageError,
 )
 from molexp.integrity.conformance import Violation, check_workspace
-from molexp.lifecycle.survey import ExecutionSurvey, ScopeSurvey, survey
-from molexp.model.asset import OutputAsset
-from molexp.model.scope import ExperimentMeta, RunMeta, ScopeKind
+from molexp.model.scope import Address
+from molexp.workspace.run import Run
+from molexp.workspace.workspace import Workspace
 
 
 def add_to(commands: Any) -> None:
     """Describe the command to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "demo", help="make a small workspace, check it and show it", description=__doc__
+        "demo", help="record a small study, check it and show it", description=__doc__
     )
-    parser.add_argument("path", nargs="?", help="a directory to make (default: molexp-demo)")
-    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    parser.add_argument(
+        "path", nargs="?", metavar="PATH", help="a directory to make (default: molexp-demo)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make, check, show; 1 if the check finds anything."""
+    """Record, check, show; 1 if the check finds anything."""
     target = _free_place() if arguments.path is None else Path(arguments.path)
-    copy_template(target)
+    experiment = record_study(target)
     with open_tree(target) as tree:
         violations = check_workspace(tree)
         files = sum(found.type is EntryType.FILE for found in tree.walk())
-    problems: list[MolexpError] = []
-    with Directory.open(target) as root:
-        scopes = list(survey(root, problems))
+    with Workspace.load(target) as workspace:
+        problems: Problems = workspace.problems()
+        site = workspace.site()
+        meta = scope_told(site, experiment, problems)
+        aliases = meta.aliases if meta is not None else {}
+        told = [run_told(site, each, problems) for each in below(site, experiment, problems)]
+        runs = sorted(filter(None, told), key=lambda each: each.moment)
+        traces = list(_traces(workspace, runs))
     if arguments.json:
-        print(json.dumps(_as_json(target, files, violations, problems, scopes), indent=2))
+        said = {
+            "workspace": str(workspace.root),
+            "files": files,
+            "violations": [
+                {"rule": each.rule, "path": each.path, "message": each.message}
+                for each in violations
+            ],
+            "problems": [problem_dict(each) for each in problems],
+            "address": str(experiment),
+            "runs": [run_dict(each, aliases) for each in runs],
+            "traces": [{"address": str(each), "trace": trace} for each, trace in traces],
+        }
+        print(as_json(said))
     else:
-        print("\n".join(_as_text(target, files, violations, problems, scopes)))
+        lines = [*_made(target, files, violations, problems), *run_lines(runs, aliases)]
+        print("\n".join([*lines, *_failed(traces), *_next(target, experiment, traces)]))
     return 1 if violations or problems else 0
 
 
-def template_path() -> Path:
-    """The workspace that travels with the package."""
-    package = Path(__file__).parents[1]
-    installed = package / "workspace_template"
-    return installed if installed.is_dir() else package.parent / "workspace_template"
+def record_study(target: Path) -> Address:
+    """Record the study in a workspace where nothing lies yet; where its experiment lies in it.
 
-
-def copy_template(target: Path) -> None:
-    """Copy the template to where nothing lies yet; what fails on the way leaves nothing behind.
-
-    Raises AlreadyExistsError, NotFoundError if there is no directory to make it in, and
-    InvalidInputError for a path that nothing can have.
+    What fails on the way leaves nothing behind. Raises AlreadyExistsError, NotFoundError if there
+    is no directory to make it in, and InvalidInputError for a path that nothing can have.
     """
     _check_free(target)
     half = f".molexp-demo-{os.getpid()}-{secrets.token_hex(8)}-tmp"
     with Directory.open(target.parent) as parent:
         try:
-            door.mkdir(parent.fd, half, layout.ROOT_MODES["private"])
-            with DirectoryTree(template_path()) as template, parent.enter(half) as root:
-                _fill(root, template)
+            with (
+                Workspace(target.parent / half, name=target.name) as workspace,
+                _nothing_printed(),
+            ):
+                address = as_address(study.record(workspace))
             door.rename(parent.fd, half, parent.fd, target.name)
         except BaseException as error:
             with suppress(MolexpError, OSError):  # the first error is the one to tell
@@ -85,32 +107,28 @@ def copy_template(target: Path) -> None:
             if isinstance(error, OSError) and not isinstance(error, MolexpError):
                 raise _refused(target, error) from error
             raise
+    return address
 
 
-def _fill(root: Directory, template: DirectoryTree) -> None:
-    """Copy each entry, and close what the template shows as ended."""
-    modes = layout.ACCESS["private"]
-    found = list(template.walk())
-    closed = {
-        os.path.dirname(entry.path) for entry in found if os.path.basename(entry.path) == layout.END
-    }
-    for entry in found:
-        if entry.type is EntryType.DIRECTORY:
-            root.make(entry.path, modes.directory).close()
-            continue
-        ended = any(_lies_in(entry.path, place) for place in closed)
-        above, _, name = entry.path.rpartition("/")
-        with root.enter(above) as directory, template.open(entry.path) as source:
-            fd = door.create(directory.fd, name, modes.ended_file if ended else modes.file)
-            try:
-                door.write_all(fd, source.read())
-            finally:
-                os.close(fd)
-    for entry in reversed(found):
-        is_directory = entry.type is EntryType.DIRECTORY
-        if is_directory and any(_lies_in(entry.path, place) for place in closed):
-            with root.enter(entry.path) as directory:
-                door.chmod(directory.fd, modes.ended_directory)
+@contextmanager
+def _nothing_printed() -> Iterator[None]:
+    """Without any handler, `logging` prints warnings; the study's are kept, and shown later."""
+    silent = logging.NullHandler()
+    logging.getLogger().addHandler(silent)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(silent)
+
+
+def _traces(workspace: Workspace, runs: list[RunTold]) -> Iterator[tuple[Address, str]]:
+    """The stack traces of the runs that failed."""
+    for each in runs:
+        found = workspace.find(str(each.address))
+        if isinstance(found, Run) and each.latest is not None:
+            trace = trace_of(found, each.latest)
+            if trace is not None:
+                yield each.address, trace
 
 
 def _check_free(target: Path) -> None:
@@ -172,83 +190,32 @@ def _free_place() -> Path:
     return next(path for path in map(Path, names) if not os.path.lexists(path))
 
 
-def _lies_in(path: str, place: str) -> bool:
-    return path == place or path.startswith(f"{place}/")
-
-
-def _as_text(
-    target: Path,
-    files: int,
-    violations: list[Violation],
-    problems: list[MolexpError],
-    scopes: list[ScopeSurvey],
+def _made(
+    target: Path, files: int, violations: list[Violation], problems: Problems
 ) -> Iterator[str]:
-    yield f"made     {target}, a workspace of {files} plain files"
+    yield f"recorded {inert(str(target))}, a workspace of {files} plain files"
     found = len(violations) + len(problems)
     yield f"checked  {files} files: {f'{found} things are wrong' if found else 'all is right'}"
-    yield from (f"  {violation.path}: {violation.message}" for violation in violations)
-    yield from (f"  {problem}" for problem in problems)
+    yield from (f"  {inert(each.path)}: {inert(each.message)}" for each in violations)
+    yield from (f"  {inert(str(each))}" for each in problems)
     yield ""
-    for scope in scopes:
-        yield from _scope_lines(scope)
+    yield "A line is fitted to measurements of a spring by gradient descent."
+    yield "How large may the learning rate be?"
+
+
+def _failed(traces: list[tuple[Address, str]]) -> Iterator[str]:
+    for address, trace in traces:
+        yield ""
+        yield f"{inert(address[-1])} failed, on purpose. What it left:"
+        yield ""
+        yield from (f"  {line}" for line in inert_lines(trace.rstrip("\n")))
+
+
+def _next(target: Path, experiment: Address, traces: list[tuple[Address, str]]) -> Iterator[str]:
     yield ""
-    yield "Next: look at the files, beginning with one run's ledger.jsonl and end.json."
-
-
-def _scope_lines(scope: ScopeSurvey) -> Iterator[str]:
-    indent = "  " * len(scope.address)
-    kind = scope.address.kind
-    said = {ScopeKind.RUN: scope.address[-1] if scope.address else ""}.get(kind, scope.meta.name)
-    line = f"{indent}{kind} {said}"
-    if isinstance(scope.meta, RunMeta):
-        line += f"  {scope.status}  {_pairs(scope.meta.parameters)}"
-    elif isinstance(scope.meta, ExperimentMeta):
-        line += f"  {_pairs(scope.meta.params)}"
-    yield line.rstrip()
-    yield from (f"{indent}  data {asset.name} v{asset.version}" for asset in scope.data)
-    for execution in scope.executions:
-        yield f"{indent}  {execution.number:04d} {execution.status}: {_story(execution)}"
-
-
-def _story(execution: ExecutionSurvey) -> str:
-    if execution.end is not None and execution.end.error is not None:
-        return f"{execution.end.error.type}: {execution.end.error.message}"
-    results = {
-        asset.name: asset.value for asset in execution.assets if isinstance(asset, OutputAsset)
-    }
-    number = len(execution.assets)
-    return f"{number} asset{'' if number == 1 else 's'}  {_pairs(results)}".rstrip()
-
-
-def _pairs(values: dict[str, Any]) -> str:
-    return "  ".join(f"{name}={value}" for name, value in values.items())
-
-
-def _as_json(
-    target: Path,
-    files: int,
-    violations: list[Violation],
-    problems: list[MolexpError],
-    scopes: list[ScopeSurvey],
-) -> dict[str, Any]:
-    return {
-        "path": str(target),
-        "files": files,
-        "violations": [
-            {"rule": each.rule, "path": each.path, "message": each.message} for each in violations
-        ],
-        "problems": [str(problem) for problem in problems],
-        "scopes": [
-            {
-                "address": str(scope.address),
-                "kind": scope.address.kind,
-                "name": scope.meta.name,
-                "status": scope.status if scope.address.kind is ScopeKind.RUN else None,
-                "executions": [
-                    {"number": execution.number, "status": execution.status}
-                    for execution in scope.executions
-                ],
-            }
-            for scope in scopes
-        ],
-    }
+    yield "Now type"
+    yield ""
+    yield f"  cd {shlex.quote(str(target))}"
+    yield f"  molexp ls {experiment}"
+    yield f"  molexp show {experiment}/best"
+    yield from (f"  molexp show {address} --trace" for address, _ in traces)

@@ -10,16 +10,52 @@ from pathlib import Path
 import pytest
 
 from molexp import __version__
-from molexp.cli import main
+from molexp.cli import COMMANDS, main
 
 CLI = [sys.executable, "-m", "molexp.cli"]
-CALLS = (["demo", "{}/lab"], ["demo", "{}/lab", "--json"], ["--help"], ["--version"])
+CALLS = (
+    ["demo", "{}/lab"],
+    ["demo", "{}/lab", "--json"],
+    ["init", "{}/lab"],
+    ["ls", "-w", "{}/springs"],
+    ["show", "-w", "{}/springs", "springs/learning-rates/best", "--log"],
+    ["problems", "-w", "{}/springs"],
+    ["reap", "-w", "{}/springs"],
+    ["--help"],
+    ["--version"],
+)
 
 
 def test_a_call_without_a_command_says_which_there_are() -> None:
     ran = subprocess.run(CLI, capture_output=True, text=True, check=False)
     assert ran.returncode == 2
     assert "COMMAND" in ran.stderr
+
+
+def test_each_command_describes_itself_and_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in COMMANDS:
+        name = command.__name__.rpartition(".")[2]
+        with pytest.raises(SystemExit) as ended:
+            main([name, "--help"])
+        assert ended.value.code == 0
+        said = capsys.readouterr().out
+        assert f"usage: molexp {name}" in said
+        assert "--json" in said
+
+
+def test_a_terminal_that_lacks_a_letter_gets_it_spelt_out(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    call = [*CLI, "init", f"{tmp_path}/lab", "--name", "数据"]
+    ran = subprocess.run(call, capture_output=True, text=True, check=True, env=environment)
+    assert "called \\u6570\\u636e" in ran.stdout
+    call = [*CLI, "ls", "-w", f"{tmp_path}/数据"]
+    ran = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
+    assert (ran.returncode, ran.stderr.count("\n")) == (1, 2)
+
+
+def test_an_error_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ls", "-w", f"{tmp_path}/\x1b[31m"]) == 1
+    assert "\\x1b[31m" in capsys.readouterr().err
 
 
 def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,14 +67,20 @@ def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has such a device")
 @pytest.mark.parametrize("call", CALLS)
-def test_a_full_output_is_one_line_and_no_traceback(tmp_path: Path, call: list[str]) -> None:
+def test_a_full_output_is_one_line_and_no_traceback(
+    tmp_path: Path, springs: Path, call: list[str]
+) -> None:
+    (tmp_path / "springs").symlink_to(springs)
     with open("/dev/full", "w") as full:
         status, said = _run_into(full.fileno(), tmp_path, call)
     assert (status, said) == (1, "molexp: the output: No space left on device\n")
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_pipe_that_nobody_reads_is_left_quietly(tmp_path: Path, call: list[str]) -> None:
+def test_a_pipe_that_nobody_reads_is_left_quietly(
+    tmp_path: Path, springs: Path, call: list[str]
+) -> None:
+    (tmp_path / "springs").symlink_to(springs)
     reader, writer = os.pipe()
     os.close(reader)
     try:
