@@ -17,7 +17,7 @@ from molexp.disk.trash import Removed
 from molexp.disk.tree import Tree
 from molexp.disk.walk import EntryType
 from molexp.errors import InvalidNameError
-from molexp.integrity.findings import Findings, Violation, is_work
+from molexp.integrity.findings import Findings, Violation, is_unruled
 from molexp.integrity.run_rules import check_asset, check_run
 from molexp.model.asset import DataAsset
 from molexp.model.digest import hex_of
@@ -61,14 +61,14 @@ def _check_scope(findings: Findings, path: str, kind: ScopeKind) -> None:
         for name in findings.below[path]
         if name.startswith(layout.EDITS_PREFIX) and name.endswith(".jsonl")
     ]
-    _check_edits(findings, prefix, edits, meta)
+    meta = _check_edits(findings, prefix, edits, meta)
     wanted = dict.fromkeys([layout.META, *edits], EntryType.FILE)
     wanted[layout.DATA] = EntryType.DIRECTORY
     if kind is ScopeKind.WORKSPACE:
         inner = layout.WORKSPACE_ENTRIES - {layout.META}
         wanted |= dict.fromkeys(inner, EntryType.DIRECTORY)
     if kind is ScopeKind.RUN:
-        wanted |= check_run(findings, path, meta.uid if meta else None)
+        wanted |= check_run(findings, path, meta if isinstance(meta, RunMeta) else None)
     else:
         between = layout.BELOW[kind]
         wanted[between] = EntryType.DIRECTORY
@@ -106,7 +106,10 @@ def _check_meta(findings: Findings, path: str, place: str, meta: ScopeMeta) -> N
         findings.need(place, workflow.object)
 
 
-def _check_edits(findings: Findings, prefix: str, names: list[str], meta: ScopeMeta | None) -> None:
+def _check_edits(
+    findings: Findings, prefix: str, names: list[str], meta: ScopeMeta | None
+) -> ScopeMeta | None:
+    """The edits of a scope; its record as it reads with them."""
     edits = []
     for path in (f"{prefix}{name}" for name in sorted(names)):
         lines = findings.lines(path, ["edit"]) if findings.is_file(path) else ()
@@ -116,9 +119,12 @@ def _check_edits(findings: Findings, prefix: str, names: list[str], meta: ScopeM
             edits.append(edit)
             for name in sorted(edit.patch.keys() & ScopeMeta.identity):
                 findings.report("EDIT-4", path, f"{name!r} is identity, which no edit changes")
-    if meta is not None:
-        for error in effective(meta, edits)[1]:
-            findings.report("EDIT-5", f"{prefix}{layout.META}", error.message)
+    if meta is None:
+        return None
+    meta, refused = effective(meta, edits)
+    for error in refused:
+        findings.report("EDIT-5", f"{prefix}{layout.META}", error.message)
+    return meta
 
 
 def _check_data(findings: Findings, path: str) -> None:
@@ -139,6 +145,10 @@ def _check_data(findings: Findings, path: str) -> None:
                 findings.report("LAYOUT-4", record, wrong)
             if asset.refers_to and (asset.path or not asset.content_hash):
                 findings.report("ASSET-8", record, "refers to bytes elsewhere by uid and digest")
+            if asset.path is None and asset.refers_to is None:
+                said = asset.origin is not None and asset.origin.startswith("/")
+                if not said or None in (asset.size, asset.content_hash):
+                    findings.report("ASSET-10", record, "does not say what lay where")
             findings.refer(record, asset.refers_to, asset.content_hash)
             check_asset(findings, place, record, asset)
 
@@ -172,7 +182,7 @@ def _check_twins(findings: Findings) -> None:
                 findings.report("ID-2", place, f"{uid} is also at {', '.join(places)}")
     for directory, names in findings.below.items():
         keys: dict[str, str] = {}
-        for name in names if not is_work(directory) else ():
+        for name in names if not is_unruled(directory) else ():
             other = keys.setdefault(twin_key(name), name)
             if other != name:
                 findings.report("NAME-2", f"{directory}/{name}", f"{other!r} differs only in case")

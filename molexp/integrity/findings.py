@@ -29,9 +29,8 @@ _UNREADABLE = (OSError, EOFError, RuntimeError, zlib.error, BadZipFile, MolexpEr
 _TIMES = frozenset(["at", "created_at", "ended_at"])
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _RUN = r"projects/[^/]+/experiments/[^/]+/runs/[^/]+"
-_REMOVED = r"trash/[^/]+/content(/experiments/[^/]+)?(/runs/[^/]+)?"
-_WORK = re.compile(
-    rf"({_RUN}/[0-9]{{4,}}|{_REMOVED}(/[0-9]{{4,}})?)/{layout.WORK}(/.*)?", re.DOTALL
+_UNRULED = re.compile(
+    rf"({_RUN}/[0-9]{{4,}}/{layout.WORK}|{layout.TRASH}/[^/]+/{layout.CONTENT})(/.*)?", re.DOTALL
 )
 
 
@@ -64,8 +63,8 @@ class Findings:
     _sums: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def report(self, rule: str, path: str, message: str) -> None:
-        """Add a violation."""
-        self.violations.append(Violation(rule, path, message))
+        """Add a violation; names that are not UTF-8 are spelt so that they can be printed."""
+        self.violations.append(Violation(rule, _sayable(path), _sayable(message)))
 
     def look(self) -> None:
         """Walk the workspace once; litter and what is disposable is passed over."""
@@ -78,7 +77,7 @@ class Findings:
             self.below.setdefault(above, []).append(name)
             if found.type is EntryType.DIRECTORY:
                 self.below.setdefault(found.path, [])
-            elif found.type is not EntryType.FILE and not is_work(above):
+            elif found.type is not EntryType.FILE and not is_unruled(above):
                 self.report("LAYOUT-9", found.path, f"is a {found.type}")
         for problem in problems:
             rule = "LAYOUT-12" if isinstance(problem, FormatError) else "RECORD-12"
@@ -110,6 +109,18 @@ class Findings:
         if path not in self._sums:
             self._sums[path] = self._add_up(path)
         return self._sums[path]
+
+    def digest_of_first(self, path: str, size: int) -> str:
+        """The digest of the first bytes of a file; of all, if it has fewer."""
+        raw_hash = new_hash()
+        try:
+            with self.tree.open(path) as file:
+                while chunk := file.read(min(_CHUNK, size)):
+                    raw_hash.update(chunk)
+                    size -= len(chunk)
+        except _UNREADABLE as error:
+            self.report("WRITE-3", path, f"cannot be read: {error}")
+        return spell(raw_hash)
 
     def _add_up(self, path: str) -> tuple[str, int]:
         if not self.is_file(path):
@@ -223,9 +234,17 @@ class Findings:
             self.objects.append((path, digest))
 
 
-def is_work(directory: str) -> bool:
-    """Whether a directory is an execution's ``work/`` or beneath it, where a user's code rules."""
-    return _WORK.fullmatch(directory) is not None
+def is_unruled(directory: str) -> bool:
+    """Whether names and links in a directory are nobody's business.
+
+    In an execution's ``work/`` a user's code rules, and what was removed is no part of the
+    workspace.
+    """
+    return _UNRULED.fullmatch(directory) is not None
+
+
+def _sayable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 class _NotJsonError(ValueError):

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Collection, Container
 
 from molexp.disk import layout
 from molexp.disk.walk import EntryType
 from molexp.errors import InvalidNameError, TransitionError
 from molexp.integrity.findings import Findings
-from molexp.model.asset import Asset, CheckpointAsset, ErrorTraceAsset, Producer
+from molexp.model.asset import (
+    Asset,
+    CheckpointAsset,
+    ErrorTraceAsset,
+    ExecutionStateAsset,
+    Producer,
+)
 from molexp.model.digest import hex_of, of_bytes
 from molexp.model.execution import (
     End,
@@ -20,15 +26,20 @@ from molexp.model.execution import (
     StateChange,
     check_transition,
 )
+from molexp.model.manifest import FileEntry
 from molexp.model.names import check_path
 from molexp.model.profile import config_hash
 from molexp.model.record import Record
+from molexp.model.scope import RunMeta
 
 _REQUEST = re.compile(r"([0-9]{4,})-(.+)-(cancel|pause|resume)\.json", re.ASCII)
 _DIGESTS = re.compile(rf"{layout.DIGESTS_PREFIX}[0-9]{{4,}}\.json", re.ASCII)
-_METRICS = re.compile(r"metrics(-[^/]+)?\.jsonl")
-_LATE = re.compile(r"ledger-[^/]+\.jsonl|logs/.+-[0-9a-f]{10}-[0-9]+-[0-9]+-[0-9a-f]{6,}\.log")
-"""What a joined writer may still have written after the end."""
+_WRITER = "[0-9a-f]{10}-[0-9]+-[0-9]+-[0-9a-f]{6,}"
+_JOINED = re.compile(rf"(ledger|metrics)-{_WRITER}\.jsonl")
+_METRICS = re.compile(rf"metrics(-{_WRITER})?\.jsonl")
+_RECORDS = re.compile(rf"logs/records(-{_WRITER})?\.jsonl")
+_LATE = re.compile(rf"(ledger|metrics|logs/records)-{_WRITER}\.jsonl|logs/.+-{_WRITER}\.log")
+"""What may still be written after the end, by who joined or who prints."""
 _LEDGER_LINES = frozenset(["start", "asset", "input", "paused", "resumed"])
 _END_DIRECTORY, _, _END_IN_IT = layout.END_WITHOUT_LINKS.partition("/")
 _FILES = (layout.LEDGER, layout.END, layout.METRICS, layout.ERROR)
@@ -43,9 +54,12 @@ _DIRECTORIES = (
 Lines = list[tuple[str, Record]]
 
 
-def check_asset(findings: Findings, directory: str, record: str, asset: Asset) -> None:
+def check_asset(
+    findings: Findings, directory: str, record: str, asset: Asset, *, may_be_gone: bool = False
+) -> None:
     """An asset and its bytes, which lie beneath ``directory``."""
-    findings.name(asset.asset_id, record)
+    if not isinstance(asset, ExecutionStateAsset):  # which names the execution that has the uid
+        findings.name(asset.asset_id, record)
     findings.assets[asset.asset_id] = asset
     if asset.producer is not None:
         _check_producer(findings, record, asset.producer)
@@ -61,7 +75,8 @@ def check_asset(findings: Findings, directory: str, record: str, asset: Asset) -
     if not leads_down(asset.path):
         findings.report("ASSET-4", record, f"{asset.path!r} does not lead straight down")
     elif path not in findings.types:
-        findings.report("WRITE-3", record, f"{asset.path!r} is not there")
+        if not may_be_gone:
+            findings.report("WRITE-3", record, f"{asset.path!r} is not there")
     elif asset.content_hash is not None or asset.size is not None:
         digest, size = findings.sum_of(path)
         rule = "ASSET-6" if findings.is_file(path) else "ASSET-7"
@@ -85,8 +100,11 @@ def leads_down(path: str) -> bool:
     return all(step not in ("", ".", "..") for step in path.split("/")) and "\0" not in path
 
 
-def check_run(findings: Findings, path: str, uid: str | None) -> dict[str, EntryType]:
-    """A run's executions and requests; the names that belong to it, and what each must be."""
+def check_run(findings: Findings, path: str, meta: RunMeta | None) -> dict[str, EntryType]:
+    """A run's executions and requests; the names that belong to it, and what each must be.
+
+    ``meta`` is its record with all edits, if it can be read.
+    """
     names = findings.below[path]
     wanted = {name: EntryType.FILE for name in names if _DIGESTS.fullmatch(name)}
     wanted[layout.REQUESTS] = EntryType.DIRECTORY
@@ -100,10 +118,15 @@ def check_run(findings: Findings, path: str, uid: str | None) -> dict[str, Entry
         if numbers[name] != number:
             findings.report("LAYOUT-5", f"{path}/{name}", f"there is no execution {number}")
             break
+    started: set[str] = set()
     for name, number in numbers.items():
-        has_end = _check_execution(findings, f"{path}/{name}", uid)
+        start, has_end = _check_execution(findings, f"{path}/{name}", meta)
+        if start is not None and start.purpose == "run":
+            started.add(start.uid)
         if not has_end and number != max(numbers.values()):
             findings.report("EXEC-2", f"{path}/{name}", "has no end, and another one follows it")
+    for uid in sorted(meta.deleted.keys() - started if meta is not None else ()):
+        findings.report("EXEC-5", path, f"deletes {uid}, which is no execution of it")
     _check_requests(findings, path, numbers)
     return wanted
 
@@ -126,12 +149,12 @@ def _check_requests(findings: Findings, path: str, numbers: Container[str]) -> N
                 findings.report("LAYOUT-6", place, f"{digits} is not {request.execution}")
 
 
-def _check_execution(findings: Findings, path: str, uid: str | None) -> bool:
-    """An execution of the run with this uid, or a hold on it; whether it has an end."""
+def _check_execution(
+    findings: Findings, path: str, meta: RunMeta | None
+) -> tuple[Start | None, bool]:
+    """An execution of this run, or a hold on it; its start, and whether it has an end."""
     names = findings.below[path]
-    joined = [
-        name for name in names if name.startswith(layout.LEDGER_PREFIX) or _METRICS.fullmatch(name)
-    ]
+    joined = [name for name in names if _JOINED.fullmatch(name)]
     wanted = dict.fromkeys([*_FILES, *joined], EntryType.FILE)
     wanted |= dict.fromkeys(_DIRECTORIES, EntryType.DIRECTORY)
     findings.only(path, "an execution", wanted)
@@ -140,17 +163,18 @@ def _check_execution(findings: Findings, path: str, uid: str | None) -> bool:
     own = _ledger(findings, f"{path}/{layout.LEDGER}")
     others = [
         _ledger(findings, f"{path}/{name}")
-        for name in names
+        for name in joined
         if name.startswith(layout.LEDGER_PREFIX)
     ]
-    first = own[0][1] if own else None
-    if not isinstance(first, Start) or any(name == "start" for name, _ in own[1:]):
+    first = own[0][1] if own and isinstance(own[0][1], Start) else None
+    if first is None or any(name == "start" for name, _ in own[1:]):
         findings.report("LEDGER-1", f"{path}/{layout.LEDGER}", "its first line alone is the start")
     if any(name == "start" for ledger in others for name, _ in ledger):
         findings.report("LEDGER-4", path, "a joined writer's ledger has no start")
-    if isinstance(first, Start):
+    is_deleted = first is not None and meta is not None and first.uid in meta.deleted
+    if first is not None:
         _check_start(findings, f"{path}/{layout.LEDGER}", first)
-        if uid not in (None, first.run):
+        if meta is not None and first.run != meta.uid:
             findings.report("EXEC-3", path, f"was started for the run {first.run}")
         if ending not in (None, layout.END if first.links else layout.END_WITHOUT_LINKS):
             findings.report("END-7", path, f"its start says that {ending} is not its end")
@@ -161,16 +185,20 @@ def _check_execution(findings: Findings, path: str, uid: str | None) -> bool:
         _replay(findings, path, ledger, assets)
         late |= {asset.path for _, asset in ledger if isinstance(asset, Asset) and asset.path}
     for asset in assets.values():
-        check_asset(findings, path, f"{path}/{layout.LEDGER}", asset)
+        check_asset(findings, path, f"{path}/{layout.LEDGER}", asset, may_be_gone=is_deleted)
+        if isinstance(asset, ExecutionStateAsset) and first and asset.asset_id != first.uid:
+            findings.report("ASSET-9", path, f"{asset.asset_id} is not {first.uid}")
     _check_lines(findings, path)
     if ending is None:
-        return False
+        if is_deleted:
+            findings.report("EXEC-5", path, "is deleted, and has no end")
+        return first, False
     end = findings.record(f"{path}/{ending}", End)
     if end is not None:
         _check_step(findings, path, state, end.status)
         _check_end(findings, path, end, first)
-        _check_manifest(findings, path, end, late)
-    return True
+        _check_manifest(findings, path, end, late, may_be_gone=is_deleted)
+    return first, True
 
 
 def _ending(findings: Findings, path: str) -> str | None:
@@ -186,7 +214,7 @@ def _check_lines(findings: Findings, path: str) -> None:
         name = file[len(path) + 1 :]
         if _METRICS.fullmatch(name):
             list(findings.lines(file, ["metric"], live=live))
-        elif name == layout.RECORDS:
+        elif _RECORDS.fullmatch(name):
             list(findings.lines(file, ["message"], live=live))
 
 
@@ -253,23 +281,41 @@ def _check_end(findings: Findings, path: str, end: End, start: Record | None) ->
         findings.report("END-6", place, "the trace of its error is no error_trace that is here")
 
 
-def _check_manifest(findings: Findings, path: str, end: End, late: set[str]) -> None:
-    """The files of an ended execution are those of its manifest, byte for byte."""
+def _check_manifest(
+    findings: Findings, path: str, end: End, late: Collection[str], *, may_be_gone: bool
+) -> None:
+    """The files of an ended execution are those of its manifest, byte for byte.
+
+    ``late`` are the paths that joined writers name; those that are directories hold files.
+    """
     place = f"{path}/{layout.END}"
     lying = {file[len(path) + 1 :] for file in findings.files(path)} - {
         layout.END,
         layout.END_WITHOUT_LINKS,
     }
     listed = {entry.path: entry for entry in end.manifest}
+
+    def is_late(name: str) -> bool:
+        named = any(name == each or name.startswith(f"{each}/") for each in late)
+        return named or _LATE.fullmatch(name) is not None
+
     for name, entry in listed.items():
         if not leads_down(name):
             findings.report("END-3", place, f"{name!r} does not lead straight down")
         elif name not in lying:
-            findings.report("WRITE-3", place, f"{name!r} is not there")
-        elif not _LATE.fullmatch(name):
-            digest, size = findings.sum_of(f"{path}/{name}")
-            if size != entry.size or entry.content_hash not in (None, digest):
-                findings.report("END-5", f"{path}/{name}", "is not what the end says it was")
-    for name in sorted(lying - listed.keys() - late):
-        if not _LATE.fullmatch(name):
+            if not may_be_gone:
+                findings.report("WRITE-3", place, f"{name!r} is not there")
+        else:
+            _check_entry(findings, f"{path}/{name}", entry, may_grow=is_late(name))
+    for name in sorted(lying - listed.keys()):
+        if not is_late(name):
             findings.report("END-4", f"{path}/{name}", "is not in the manifest of the end")
+
+
+def _check_entry(findings: Findings, path: str, entry: FileEntry, *, may_grow: bool) -> None:
+    """A file is what it was at the end, or begins with that."""
+    digest, size = findings.sum_of(path)
+    if may_grow and size > entry.size:
+        digest, size = findings.digest_of_first(path, entry.size), entry.size
+    if size != entry.size or entry.content_hash not in (None, digest):
+        findings.report("END-5", path, "is not what the end says it was")

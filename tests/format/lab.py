@@ -54,7 +54,7 @@ class Lab:
             data = json.dumps(data)
         place.write_bytes(data.encode() if isinstance(data, str) else data)
 
-    def change(self, path: str, **members: Any) -> None:
+    def change(self, path: str, /, **members: Any) -> None:
         """Set some members of the record in a file; those that are ``...`` are taken out."""
         record = self.read(path) | members
         self.write(path, {name: value for name, value in record.items() if value is not ...})

@@ -33,7 +33,7 @@ from molexp.model.execution import (
     Request,
     StateChange,
 )
-from molexp.model.ids import run_id
+from molexp.model.ids import RUN_ENTROPY_BYTES, run_id
 from molexp.model.scope import (
     Address,
     ExperimentMeta,
@@ -115,7 +115,11 @@ def _make_scopes(study: Study) -> tuple[WorkflowSource, Snapshot]:
     )
     study.put("projects/qm9/experiments/baseline/meta.json", experiment.to_json())
     code = CodeSnapshot.make(
-        source="git", commit=commit, branch="main", remote="https://example.org/ada/gaps.git"
+        source="git",
+        dirty=False,
+        commit=commit,
+        branch="main",
+        remote="https://example.org/ada/gaps.git",
     )
     environment = EnvironmentSnapshot.make(
         python="3.11.7",
@@ -152,7 +156,9 @@ def _make_run(
     study: Study, workflow: WorkflowSource, parameters: dict[str, object]
 ) -> tuple[str, RunMeta]:
     study.later(600)
-    name = run_id(study.now.strftime("%Y%m%d-%H%M%S"), study.luck(f"run {parameters}"))
+    name = run_id(
+        study.now.strftime("%Y%m%d-%H%M%S"), study.luck(f"run {parameters}", RUN_ENTROPY_BYTES)
+    )
     meta = RunMeta.make(
         format=1,
         uid=study.uid(name),
@@ -245,7 +251,9 @@ def _make_best_run(
     path, meta = _make_run(study, workflow, {"lr": 0.1, "steps": 40})
     weight, bias, saved = _fail(study, path, data, snapshot)
     study.later(1800)
-    second = Execution(study, f"{path}/0002", owner(4390, 1180240), snapshot, resumed_from=saved)
+    second = Execution(
+        study, f"{path}/0002", owner(4390, 1180240), snapshot, resumed_from=saved, resumed_step=20
+    )
     _use_data(second, data)
     weight, bias, loss = _fit(second, "2", 0.1, range(20, 40), (weight, bias), 10)
     last = _checkpoint(second, 40, (weight, bias), saved)
@@ -330,7 +338,11 @@ def _save_results(
     )
     execution.asset(
         ExecutionStateAsset.make(
-            asset_id=study.uid("state"), kind="execution_state", name="state", **common
+            asset_id=execution.uid,
+            kind="execution_state",
+            name="state",
+            tags={"converged": True},
+            **common,
         )
     )
     return model
@@ -347,7 +359,8 @@ def _publish(study: Study, model: ArtifactAsset, meta: RunMeta) -> None:
         size=model.size,
         mime=model.mime,
         content_hash=model.content_hash,
-        producer=Producer.make(run=meta.uid, execution=2, consumed=(model.asset_id,)),
+        producer=Producer.make(run=meta.uid, execution=2, task="save"),
+        origin=f"qm9/baseline/{meta.name}",
         refers_to=model.asset_id,
     )
     study.put("projects/qm9/data/gap-model/v1/asset.json", published.to_json())

@@ -53,9 +53,10 @@ class Study:
         self.now += timedelta(seconds=seconds)
         return self.now
 
-    def luck(self, label: str) -> bytes:
-        """Random bytes that are always the same for one label."""
-        return sha256(label.encode()).digest()[:ENTROPY_BYTES]
+    def luck(self, label: str, size: int = ENTROPY_BYTES) -> bytes:
+        """Random bytes that are always the same for one label: five bits of luck in each."""
+        bits = int.from_bytes(sha256(label.encode()).digest(), "big")
+        return bytes(bits >> 251 - 5 * place & 31 for place in range(size))
 
     def uid(self, label: str) -> str:
         """A ULID of this moment."""

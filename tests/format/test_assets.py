@@ -142,6 +142,33 @@ def test_what_is_published_is_referred_to_by_uid_and_digest(
     refused.in_lab(lab, f"{PUBLISHED}/asset.json")
 
 
+@pytest.mark.rule("ASSET-9")
+def test_an_execution_is_an_asset_under_its_own_uid(lab: Lab, refused: Refusals) -> None:
+    ledger, line = f"{SUCCEEDED}/ledger.jsonl", line_of(lab, SUCCEEDED, "execution_state")
+    lines = lab.at(ledger).read_text().splitlines(keepends=True)
+    said = json.loads(lines[line])["asset"]
+    assert said["asset_id"] == json.loads(lines[0])["start"]["uid"]
+    lab.write(ledger, "".join(lines[:line] + lines[line + 1 :]))
+    assert {violation.rule for violation in lab.check()} == {"END-5"}, "no line needs to say it"
+    said["asset_id"] = COMMON["asset_id"]
+    lab.append(ledger, json.dumps({"asset": said}) + "\n")
+    refused.in_lab(lab, SUCCEEDED)
+
+
+@pytest.mark.rule("ASSET-10")
+@pytest.mark.parametrize("member", ["origin", "size", "content_hash"])
+def test_what_is_registered_in_place_says_what_lay_where(
+    lab: Lab, refused: Refusals, member: str
+) -> None:
+    lab.remove(f"{DATA}/files")
+    lab.change(f"{DATA}/asset.json", path=..., origin="/data/qm9-sample.csv")
+    assert lab.check() == []
+    lab.change(f"{DATA}/asset.json", origin="qm9-sample.csv")
+    refused.in_lab(lab, f"{DATA}/asset.json")
+    lab.change(f"{DATA}/asset.json", **{"origin": "/data/qm9-sample.csv", member: ...})
+    refused.in_lab(lab, f"{DATA}/asset.json")
+
+
 @pytest.mark.rule("ASSET-8")
 def test_an_input_expects_the_bytes_that_the_asset_has(lab: Lab, refused: Refusals) -> None:
     ledger = f"{CANCELLED}/ledger.jsonl"

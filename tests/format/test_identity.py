@@ -19,7 +19,7 @@ from molexp.errors import FormatError, InvalidNameError
 from molexp.model.codec import canonical
 from molexp.model.digest import hex_of, of_bytes, sum_text, total
 from molexp.model.execution import Start
-from molexp.model.ids import ENTROPY_BYTES, check_run_id, is_ulid, run_id, ulid
+from molexp.model.ids import ENTROPY_BYTES, RUN_ENTROPY_BYTES, check_run_id, is_ulid, run_id, ulid
 from molexp.model.names import Siblings, check_name, check_path, slug
 from molexp.model.parameters import fingerprint
 from molexp.model.scope import Address, ProjectMeta, ScopeKind
@@ -93,6 +93,9 @@ def test_names_differ_in_more_than_case(lab: Lab, refused: Refusals) -> None:
     lab.write(f"{CANCELLED}/work/a", b"")
     lab.write(f"{CANCELLED}/work/A", b"")
     assert {violation.rule for violation in lab.check()} == {"END-4"}
+    for name in ("a", "A"):
+        lab.write(f"trash/{lab.read('meta.json')['uid']}/content/{name}", b"")
+    assert "NAME-2" not in {violation.rule for violation in lab.check()}
     lab.write(f"{CANCELLED}/logs/Fit.log", b"")
     refused.in_lab(lab)
 
@@ -127,7 +130,7 @@ def test_projects_and_experiments_lie_under_their_slug(
 
 @pytest.mark.rule("NAME-5")
 def test_a_run_lies_under_its_id(lab: Lab, refused: Refusals) -> None:
-    made = run_id("20260302-091300", bytes(ENTROPY_BYTES))
+    made = run_id("20260302-091300", bytes(RUN_ENTROPY_BYTES))
     assert (made, check_run_id("try 2")) == ("20260302-091300-aaaaaaaa", "try 2")
     with refused.by(InvalidNameError, "begins with a dot"):
         check_run_id(".hidden")
@@ -153,7 +156,7 @@ def test_an_address_is_slugs_and_a_run_id(refused: Refusals, text: str) -> None:
     ["", "01KJPX50B0000000000000000", "81KJPX50B00000000000000000", "01kjpx50b00000000000000000"],
 )
 def test_a_uid_is_a_ulid(lab: Lab, refused: Refusals, wrong: str) -> None:
-    assert ulid(1469918176385, bytes(10)) == "01ARYZ6S410000000000000000"
+    assert ulid(1469918176385, bytes(ENTROPY_BYTES)) == "01ARYZ6S410000000000000000"
     assert not is_ulid(wrong)
     lab.change(f"{PROJECT}/meta.json", uid=wrong)
     with refused.by(FormatError, "uid"):

@@ -30,6 +30,15 @@ from tests.format.lab import (
 )
 
 UID = "01KJPX50B00000000000000000"
+REMOVED = {
+    "format": 1,
+    "kind": "removed",
+    "uid": UID,
+    "path": "projects/old",
+    "at": "2026-03-02T12:00:00Z",
+    "writer": "f3e5efb48b-2210-80417-4321a8",
+    "by": "ada@lab-ws1",
+}
 
 
 @pytest.mark.rule("LAYOUT-1")
@@ -116,16 +125,7 @@ def test_an_object_is_named_by_its_hash(lab: Lab, refused: Refusals) -> None:
 
 @pytest.mark.rule("LAYOUT-8")
 def test_what_is_in_the_trash_says_where_it_came_from(lab: Lab, refused: Refusals) -> None:
-    removed = {
-        "format": 1,
-        "kind": "removed",
-        "uid": UID,
-        "path": "projects/old",
-        "at": "2026-03-02T12:00:00Z",
-        "writer": "f3e5efb48b-2210-80417-4321a8",
-        "by": "ada@lab-ws1",
-    }
-    lab.write(f"trash/{UID}/removed.json", removed)
+    lab.write(f"trash/{UID}/removed.json", REMOVED)
     lab.write(f"trash/{UID}/content/meta.json", b"whatever it was")
     assert lab.check() == []
     lab.write(f"trash/{UID}/else", b"")
@@ -140,6 +140,8 @@ def test_nothing_is_reached_through_a_link(lab: Lab, refused: Refusals, tmp_path
     for place in (f"{SUCCEEDED}/work/latest", "views/best", ".molexp/here"):
         (lab.root / place).parent.mkdir(exist_ok=True)
         (lab.root / place).symlink_to(lab.root)
+    lab.write(f"trash/{UID}/removed.json", {**REMOVED, "path": f"{SUCCEEDED}/work", "of": UID})
+    os.rename(lab.root / "views", lab.root / f"trash/{UID}/content")
     assert lab.check() == []
     shutil.move(lab.root / PROJECT, tmp_path / "elsewhere")
     (lab.root / PROJECT).symlink_to(tmp_path / "elsewhere")

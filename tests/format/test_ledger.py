@@ -13,9 +13,12 @@ import pytest
 from molexp.disk import door, layout
 from molexp.disk.beneath import Directory
 from molexp.disk.ledger import Appender, LineReader, entries
+from molexp.disk.walk import walk
 from molexp.errors import FormatError, StorageError, TransitionError
+from molexp.lifecycle.manifest import measure
 from molexp.lifecycle.survey import ScopeSurvey, survey
 from molexp.model.codec import join_line, split_line
+from molexp.model.digest import of_bytes
 from molexp.model.execution import (
     TERMINAL,
     TRANSITIONS,
@@ -37,6 +40,7 @@ from tests.format.lab import (
     Lab,
     Refusals,
 )
+from tests.format.seal import seal
 from tests.format.test_assets import line_of
 
 LEDGER = f"{CANCELLED}/ledger.jsonl"
@@ -186,6 +190,22 @@ def test_a_joined_writer_has_a_ledger_without_a_start(lab: Lab, refused: Refusal
     refused.in_lab(lab, CANCELLED)
 
 
+@pytest.mark.rule("LEDGER-4")
+@pytest.mark.parametrize("file", ["ledger-{}.jsonl", "metrics-{}.jsonl", "logs/records-{}.jsonl"])
+def test_joined_writers_have_files_of_lines_under_their_ids(
+    lab: Lab, refused: Refusals, file: str
+) -> None:
+    lab.write(f"{CANCELLED}/{file.format(OTHER)}", b"")
+    assert lab.check() == []
+    lab.append(f"{CANCELLED}/{file.format(OTHER)}", b'{"edit":{}}\n')
+    assert [violation.rule for violation in lab.check()] == ["LINE-6"]
+    lab.remove(f"{CANCELLED}/{file.format(OTHER)}")
+    lab.write(f"{CANCELLED}/{file.format('child')}", b"")
+    found = [violation.rule for violation in lab.check()]
+    assert {"LAYOUT-3", "END-4"} & {*found}
+    refused.unequal([], found)
+
+
 @pytest.mark.rule("EXEC-1")
 def test_states_follow_the_table(lab: Lab, refused: Refusals) -> None:
     for state, followers in TRANSITIONS.items():
@@ -231,6 +251,65 @@ def test_a_hold_takes_a_number_and_is_no_execution(lab: Lab, refused: Refusals) 
     start = json.loads(lab.at(LEDGER).read_text().splitlines()[0])["start"]
     with refused.by(FormatError, "purpose"):
         Start.from_json(json.dumps({**start, "purpose": "lock"}).encode(), "ledger.jsonl")
+
+
+def delete(lab: Lab, run: str, *uids: str) -> None:
+    """Let an edit say that executions of a run were deleted."""
+    patch = {"deleted": dict.fromkeys(uids, "too early")}
+    said = {"at": "2026-03-02T12:00:00Z", "writer": OTHER, "by": "ada", "patch": patch}
+    lab.append(f"{run}/{EDITS}", "\n" + json.dumps({"edit": said}) + "\n")
+
+
+def uid_of(lab: Lab, execution: str) -> str:
+    """The uid in the start of an execution."""
+    with open(lab.at(f"{execution}/ledger.jsonl")) as ledger:
+        return str(json.loads(next(ledger))["start"]["uid"])
+
+
+@pytest.mark.rule("EXEC-5")
+def test_a_deleted_execution_keeps_its_number_ledger_and_end(lab: Lab, refused: Refusals) -> None:
+    before = seal(lab.root)
+    joined = f"{FAILED}/ledger-{OTHER}.jsonl"
+    lab.write(joined, b"")
+    delete(lab, BEST, uid_of(lab, FAILED))
+    assert lab.check() == [], "what was deleted may still be there"
+    for name in os.listdir(lab.at(FAILED)):
+        if name not in ("ledger.jsonl", "end.json"):
+            lab.remove(f"{FAILED}/{name}")
+    assert lab.check() == []
+    assert seal(lab.root) == before
+    run = next(scope for scope in survey_lab(lab) if layout.scope_path(scope.address) == BEST)
+    assert [each.number for each in run.executions] == [2]
+    lab.remove(f"{FAILED}/end.json")
+    refused.in_lab(lab, FAILED)
+    lab.remove(FAILED)
+    assert "LAYOUT-5" in [violation.rule for violation in lab.check()], "it keeps its number"
+
+
+@pytest.mark.rule("EXEC-5")
+def test_what_is_left_of_a_deleted_execution_is_what_it_was(lab: Lab, refused: Refusals) -> None:
+    lab.remove(f"{FAILED}/logs")
+    found = lab.check()
+    assert {violation.rule for violation in found} == {"WRITE-3"}
+    refused.unequal([], found)
+    delete(lab, BEST, uid_of(lab, FAILED))
+    lab.append(f"{FAILED}/error.txt", b"more")
+    lab.write(f"{FAILED}/work/new", b"")
+    assert {violation.rule for violation in lab.check()} == {"ASSET-6", "END-4", "END-5"}
+
+
+@pytest.mark.rule("EXEC-5")
+def test_executions_of_the_run_alone_are_deleted(lab: Lab, refused: Refusals) -> None:
+    delete(lab, BEST, uid_of(lab, CANCELLED))
+    refused.in_lab(lab, BEST)
+
+    def hold(start: dict[str, Any]) -> None:
+        start["purpose"] = "hold"
+
+    lab.remove(f"{BEST}/{EDITS}")
+    delete(lab, BEST, uid_of(lab, FAILED))
+    lab.change_line(f"{FAILED}/ledger.jsonl", 0, hold)
+    refused.in_lab(lab, BEST)
 
 
 @pytest.mark.rule("END-7")
@@ -287,11 +366,65 @@ def test_a_manifest_lists_every_file(lab: Lab, refused: Refusals) -> None:
     refused.in_lab(lab, f"{CANCELLED}/work/new.txt")
 
 
+@pytest.mark.rule("END-4")
+def test_what_a_joined_writer_names_may_be_late(lab: Lab, refused: Refusals) -> None:
+    asset = {
+        "asset_id": "01KJPX50B00000000000000000",
+        "kind": "artifact",
+        "name": "late",
+        "created_at": "2026-03-02T12:00:00Z",
+        "path": "artifacts/late",
+    }
+    lab.write(f"{CANCELLED}/artifacts/late/in/it.txt", b"")
+    lab.write(f"{CANCELLED}/ledger-{OTHER}.jsonl", json.dumps({"asset": asset}) + "\n")
+    assert lab.check() == []
+    end = lab.read(f"{CANCELLED}/end.json")
+    part = {"path": "artifacts/late/in/it.txt", "size": 2, "mtime_ns": 1}
+    part["content_hash"] = of_bytes(b"be")
+    lab.change(f"{CANCELLED}/end.json", manifest=[part, *end["manifest"]])
+    lab.write(f"{CANCELLED}/artifacts/late/in/it.txt", b"begun, and now done")
+    assert lab.check() == []
+    lab.write(f"{CANCELLED}/artifacts/later.txt", b"")
+    refused.in_lab(lab, f"{CANCELLED}/artifacts/later.txt")
+
+
+@pytest.mark.rule("END-4")
+def test_a_file_whose_path_is_not_utf_8_is_in_no_manifest(lab: Lab, refused: Refusals) -> None:
+    with open(os.path.join(os.fsencode(lab.at(SUCCEEDED)), b"work", b"\xff"), "wb"):
+        pass
+    refused.in_lab(lab, f"{SUCCEEDED}/work/\\udcff")
+    with Directory.open(lab.at(SUCCEEDED)) as place:
+        measured = measure(place, list(walk(place)))
+    assert [each.path for each in measured] == [
+        each["path"] for each in lab.read(f"{SUCCEEDED}/end.json")["manifest"]
+    ]
+
+
 @pytest.mark.rule("END-5")
 @pytest.mark.parametrize("file", ["ledger.jsonl", "metrics.jsonl", "logs/fit.log"])
 def test_after_the_end_nothing_changes(lab: Lab, refused: Refusals, file: str) -> None:
     lab.append(f"{CANCELLED}/{file}", b"\n")
     refused.in_lab(lab, f"{CANCELLED}/{file}")
+
+
+@pytest.mark.rule("END-5")
+@pytest.mark.parametrize(
+    "file",
+    ["ledger-{}.jsonl", "metrics-{}.jsonl", "logs/records-{}.jsonl", "logs/run-{}.log"],
+)
+def test_late_files_grow_and_still_begin_with_what_they_were(
+    lab: Lab, refused: Refusals, file: str
+) -> None:
+    path, end = file.format(OTHER), lab.read(f"{CANCELLED}/end.json")
+    entry = {"path": path, "size": 2, "mtime_ns": 1, "content_hash": of_bytes(b"\n\n")}
+    manifest = sorted([*end["manifest"], entry], key=lambda each: each["path"])
+    lab.change(f"{CANCELLED}/end.json", manifest=manifest)
+    for data in (b"\n\n", b"\n\n\n\n"):
+        lab.write(f"{CANCELLED}/{path}", data)
+        assert lab.check() == []
+    for data in (b"\n", b"{}\n\n", b""):
+        lab.write(f"{CANCELLED}/{path}", data)
+        refused.in_lab(lab, f"{CANCELLED}/{path}")
 
 
 @pytest.mark.rule("END-5")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -152,9 +153,9 @@ def test_a_directory_where_a_file_belongs_is_reported(lab: Lab, path: str, rule:
 
 
 @pytest.mark.parametrize(
-    "inside", [f"{SUCCEEDED}/work", f"{SUCCEEDED}/work/a", "trash/x/content/0001/work"]
+    "inside", [f"{SUCCEEDED}/work", f"{SUCCEEDED}/work/a", "trash/x/content", "trash/x/content/a"]
 )
-def test_links_and_twins_are_at_home_in_work(lab: Lab, inside: str) -> None:
+def test_links_and_twins_are_at_home_in_work_and_in_the_trash(lab: Lab, inside: str) -> None:
     fill(lab, inside)
     assert not {"LAYOUT-9", "NAME-2"} & {violation.rule for violation in lab.check()}
 
@@ -164,6 +165,7 @@ def test_links_and_twins_are_at_home_in_work(lab: Lab, inside: str) -> None:
     [
         *("projects/work", "projects/working-group", "data/work", f"{SUCCEEDED}/artifacts/work"),
         *(f"{EXPERIMENT}/runs/work", f"{SUCCEEDED}/working", f"{DATA}/files/runs/a/0001/work"),
+        *("trash", "trash/x", "projects/trash/x/content"),
     ],
 )
 def test_links_and_twins_are_reported_wherever_else_it_says_work(lab: Lab, elsewhere: str) -> None:
@@ -177,6 +179,20 @@ def fill(lab: Lab, directory: str) -> None:
     for name in ("Twin", "twin"):
         lab.write(f"{directory}/{name}", b"")
     lab.at(f"{directory}/link").symlink_to(lab.root)
+
+
+def test_names_that_are_not_utf_8_are_reported_and_hide_nothing(lab: Lab) -> None:
+    places = ("", "projects", BEST, SUCCEEDED, f"{SUCCEEDED}/work", f"{SUCCEEDED}/artifacts", DATA)
+    for place in (*places, f"{SUCCEEDED}/artifacts/residuals", f"{DATA}/files"):
+        with open(os.path.join(os.fsencode(lab.at(place)), b"\xff"), "wb"):
+            pass
+    lab.change(f"{PROJECT}/meta.json", name="Other")
+    found = lab.check()
+    assert "\n".join(map(str, found)).isprintable() is False  # of newlines alone
+    assert all(str(violation).isprintable() for violation in found)
+    for place in places:
+        assert f"{place}/\\udcff".lstrip("/") in {violation.path for violation in found}
+    assert f"{PROJECT}/meta.json" in {violation.path for violation in found}
 
 
 def test_litter_in_the_trash_is_no_violation(lab: Lab) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from molexp.disk.tree import open_tree
-from molexp.integrity.findings import Findings, Violation, is_work
+from molexp.integrity.findings import Findings, Violation, is_unruled
 from molexp.model.digest import of_bytes
 from molexp.model.scope import WorkspaceMeta
 from tests.format.lab import CANCELLED, DATA, SUCCEEDED, TEMPLATE
@@ -72,10 +73,24 @@ def test_a_record_that_may_not_be_read_is_reported(user: User) -> None:
     assert all("cannot be read" in violation.message for violation in violations)
 
 
-def test_work_is_that_of_an_execution() -> None:
-    assert is_work(f"{SUCCEEDED}/work")
-    assert is_work(f"{SUCCEEDED}/work/a/b")
-    assert is_work("trash/x/content/runs/y/0001/work")
-    assert not is_work(f"{SUCCEEDED}/works")
-    assert not is_work(SUCCEEDED)
-    assert not is_work("projects/work")
+def test_the_first_bytes_of_a_file_have_a_digest_of_their_own(findings: Findings) -> None:
+    path = f"{DATA}/files/qm9-sample.csv"
+    data = (TEMPLATE / path).read_bytes()
+    for size in (0, 1, len(data), len(data) + 1):
+        assert findings.digest_of_first(path, size) == of_bytes(data[:size])
+    assert findings.violations == []
+    findings.digest_of_first("gone", 1)
+    assert [violation[:2] for violation in findings.violations] == [("WRITE-3", "gone")]
+
+
+def test_what_is_reported_can_be_printed(findings: Findings) -> None:
+    findings.report("END-4", os.fsdecode(b"work/\xff"), "is \udcfe")
+    assert str(findings.violations[0]) == "work/\\udcff: is \\udcfe [END-4]"
+
+
+def test_nobody_rules_in_work_and_in_what_was_removed() -> None:
+    for place in (f"{SUCCEEDED}/work", "trash/x/content"):
+        assert is_unruled(place)
+        assert is_unruled(f"{place}/a/b\n")
+    for place in (f"{SUCCEEDED}/works", SUCCEEDED, "projects/work", "trash/x", "trash/x/contents"):
+        assert not is_unruled(place)
