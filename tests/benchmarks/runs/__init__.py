@@ -1,0 +1,1 @@
+"""The contestants of `bench_runs`, each a program for an environment of its own."""
