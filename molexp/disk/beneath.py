@@ -20,6 +20,7 @@ _WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A FIFO planted in place of a file must not hold up its reader, hence not blocking.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK = 1 << 20
+_NO_NAMES = frozenset(["", ".", ".."])
 
 
 class Closing:
@@ -49,11 +50,12 @@ class Directory(Closing):
     ``path`` is how it was reached, for messages alone. Close it, or use it as a context manager.
     """
 
-    __slots__ = ("fd", "path")
+    __slots__ = ("_identity", "fd", "path")
 
     def __init__(self, fd: int, path: str) -> None:
         self.fd = fd
         self.path = path
+        self._identity: tuple[int, int] | None = None
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
@@ -76,6 +78,8 @@ class Directory(Closing):
 
     def enter(self, relative: str) -> Directory:
         """The directory at ``relative``; raises NotFoundError, or FormatError if it is a link."""
+        if "/" not in relative and relative.isascii() and relative not in _NO_NAMES:
+            return Directory(self._step(relative), f"{self.path}/{relative}")
         fd = self._walk(_way(relative))
         return Directory(fd, self.where(relative))
 
@@ -142,12 +146,17 @@ class Directory(Closing):
             there = os.stat(relative or ".", dir_fd=self.fd, follow_symlinks=False)
         except OSError:
             return False
-        here = os.fstat(directory.fd)
-        return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+        here = directory._identity
+        if here is None:
+            status = os.fstat(directory.fd)
+            here = directory._identity = status.st_dev, status.st_ino
+        return (there.st_dev, there.st_ino) == here
 
-    def names(self) -> list[str]:
-        """The names of all entries, sorted."""
+    def names(self, *, alone: bool = False) -> list[str]:
+        """The names of all entries, sorted; ``alone`` says that nobody else has it open as this."""
         try:
+            if alone:
+                return sorted(os.listdir(self.fd))
             # Opened anew: whoever lists through a shared descriptor moves the place of the others.
             fd = os.open(".", _WALK, dir_fd=self.fd)
             try:
@@ -183,6 +192,15 @@ class Directory(Closing):
         if changed is not None:
             changed(self)
         return self.enter(name)
+
+    def _step(self, name: str) -> int:
+        """A descriptor of a directory in this one."""
+        try:
+            return os.open(name, _WALK, dir_fd=self.fd)
+        except ValueError as error:  # a NUL in it
+            raise _not_down(name) from error
+        except OSError as error:
+            raise explained(error, self.where(name)) from error
 
     def _walk(self, names: list[str]) -> int:
         """A descriptor of the directory that ``names`` lead to."""
@@ -248,15 +266,18 @@ def _way(relative: str) -> list[str]:
 def components(relative: str) -> list[str]:
     """The names in a relative path; raises InvalidNameError for one that leads elsewhere."""
     names = relative.split("/")
-    for name in names:
-        if name in ("", ".", "..") or "\0" in name or not _can_be_named(name):
-            raise InvalidNameError(
-                f"the path {relative!r} is refused: it does not lead straight down",
-                cure="give names joined by single '/', without '.', '..' or NUL",
-                name=relative,
-                rule="beneath",
-            )
+    if "\0" in relative or not _NO_NAMES.isdisjoint(names) or not _can_be_named(relative):
+        raise _not_down(relative)
     return names
+
+
+def _not_down(relative: str) -> InvalidNameError:
+    return InvalidNameError(
+        f"the path {relative!r} is refused: it does not lead straight down",
+        cure="give names joined by single '/', without '.', '..' or NUL",
+        name=relative,
+        rule="beneath",
+    )
 
 
 def _can_be_named(name: str) -> bool:

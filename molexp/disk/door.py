@@ -69,11 +69,11 @@ def create(directory: int, name: str, mode: int, *, readable: bool = False) -> i
 def open_append(directory: int, name: str, mode: int) -> int:
     """Open a file to append lines to, made if it was not there."""
     descriptor = int(_call("open_append", _open_append, directory, name, mode))
-    status = os.fstat(descriptor)
-    is_new = not status.st_size and status.st_uid == os.geteuid()
-    if is_new and mode & _UMASK:
+    if mode & _UMASK:
+        status = os.fstat(descriptor)
         try:
-            chmod(descriptor, mode)
+            if not status.st_size and status.st_uid == os.geteuid():
+                chmod(descriptor, mode)
         except BaseException:
             os.close(descriptor)
             raise

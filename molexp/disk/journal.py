@@ -6,14 +6,12 @@ that out before its call returns, and says everything again in a new one.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
+from json.encoder import encode_basestring_ascii as _quoted
 from threading import RLock
+from typing import Self
 
 from molexp.disk import door, layout, owner
 from molexp.disk.beneath import Directory
@@ -37,11 +35,34 @@ def subtree(address: str) -> str:
     return f"{address}/**" if address else "**"
 
 
-@dataclass
 class Change:
-    """A change while it is made; ``moved`` is known when it is over."""
+    """A change to the files of some addresses, between the hint before it and the one after it.
 
-    moved: bool = False
+    Leaving the block makes sure that the hint can still be found, and that what was changed through
+    the open directory ``place`` still lies at ``path``: else it hints at everything, and ``moved``
+    says so. What the block raises passes, for a change that failed may have happened in part.
+    """
+
+    __slots__ = ("_journal", "_number", "_path", "_place", "_prefixes", "_since", "moved")
+
+    def __init__(
+        self, journal: Journal, prefixes: tuple[str, ...], place: Directory | None, path: str
+    ) -> None:
+        self.moved = False
+        self._journal = journal
+        self._prefixes = prefixes
+        self._place = place
+        self._path = path
+
+    def __enter__(self) -> Self:
+        self._since = now()
+        self._number = self._journal.touch(self._prefixes)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        journal, place = self._journal, self._place
+        self.moved = place is not None and not journal.root.leads_to(self._path, place)
+        journal.settle(self._number, self._prefixes, self._since, moved=self.moved)
 
 
 class Journal:
@@ -53,8 +74,8 @@ class Journal:
     def __init__(
         self, root: Directory, aside: Aside, modes: layout.Modes, *, fresh: float = FRESH_SECONDS
     ) -> None:
+        self.root = root
         self._fresh = fresh
-        self._root = root
         self._aside = aside
         self._modes = modes
         self._names = count(1)
@@ -62,25 +83,9 @@ class Journal:
         self._lock = RLock()
         self._open: _Open | None = None
 
-    @contextmanager
-    def changing(
-        self, *prefixes: str, place: Directory | None = None, path: str = ""
-    ) -> Iterator[Change]:
-        """Hint at these addresses, or subtrees, before and after the block that changes them.
-
-        Leaving the block makes sure that the hint can still be found, and that what was changed
-        through the open directory ``place`` still lies at ``path``: else it hints at everything,
-        and the change says that it ``moved``. What the block raises passes, for a change that
-        failed may have happened in part.
-        """
-        since = now()
-        number = self._touch(prefixes)
-        change = Change()
-        try:
-            yield change
-        finally:
-            change.moved = place is not None and not self._root.leads_to(path, place)
-            self._settle(number, prefixes, since, moved=change.moved)
+    def changing(self, *prefixes: str, place: Directory | None = None, path: str = "") -> Change:
+        """Hint at these addresses, or subtrees, before and after the block that changes them."""
+        return Change(self, prefixes, place, path)
 
     def close(self) -> None:
         """Say that no more hints come."""
@@ -89,19 +94,21 @@ class Journal:
                 self._open.append(join_line("closed", b"{}"))
             self._leave()
 
-    def _touch(self, prefixes: tuple[str, ...]) -> int:
+    def touch(self, prefixes: tuple[str, ...]) -> int:
+        """Hint that something changes at these; the number of the hint."""
         with self._lock:
             number = next(self._numbers)
-            hint = json.dumps({"n": number, "at": prefixes}, separators=(",", ":"))
-            self._journal().append(join_line("touch", hint.encode()))
+            at = ",".join(map(_quoted, prefixes))
+            self._journal().append(b'{"touch":{"n":%d,"at":[%b]}}\n' % (number, at.encode()))
             return number
 
-    def _settle(self, number: int, prefixes: tuple[str, ...], since: float, *, moved: bool) -> None:
+    def settle(self, number: int, prefixes: tuple[str, ...], since: float, *, moved: bool) -> None:
         """Say that the change is made; again and in a new journal for as long as that is lost."""
         with self._lock:
             while True:
-                self._journal().append(join_line("done", b"%d" % number))
-                is_lost = self._journal().is_lost()
+                journal = self._journal()
+                journal.append(b'{"done":%d}\n' % number)
+                is_lost = journal.is_lost()
                 if not is_lost and not moved and now() - since < self._fresh:
                     return
                 if is_lost:
@@ -109,13 +116,13 @@ class Journal:
                 if moved:
                     prefixes, moved = (subtree(""),), False
                 since = now()
-                number = self._touch(prefixes)
+                number = self.touch(prefixes)
 
     def _journal(self) -> _Open:
         if self._open is not None and self._open.writer != owner.writer():
             self._leave()  # this is a forked child: the journal is its parent's
         if self._open is None:
-            with self._root.make(layout.JOURNAL, self._modes.directory) as directory:
+            with self.root.make(layout.JOURNAL, self._modes.directory) as directory:
                 if not any(name.startswith(MARK_PREFIX) for name in directory.names()):
                     make_mark(directory, self._modes.file)
                 self._open = self._begin(directory)
@@ -127,11 +134,11 @@ class Journal:
         while True:
             name = f"{owner.writer()}.{next(self._names)}.jsonl"
             try:
-                unsynced = begin(self._root, "process")
+                unsynced = begin(self.root, "process")
                 self._aside.publish_file(first, directory, name, self._modes.file, unsynced)
             except AlreadyExistsError:
                 continue  # this process has the workspace open twice
-            return _Open(self._root, directory, name, self._modes.file)
+            return _Open(self.root, directory, name, self._modes.file)
 
     def _leave(self) -> None:
         if self._open is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from molexp.model.scope import Address, ScopeKind
 
@@ -51,6 +52,7 @@ WORK = "work"
 METRICS = "metrics.jsonl"
 METRICS_PREFIX = "metrics-"
 RECORDS = "logs/records.jsonl"
+RECORDS_PREFIX = "logs/records-"
 ERROR = "error.txt"
 """What an execution holds, each made when it is first used."""
 
@@ -101,6 +103,7 @@ ROOT_MODES = {"private": 0o700, "group": 0o2770}
 """The mode of the root itself, which shuts others out; a group's id is inherited from it."""
 
 
+@lru_cache(maxsize=1024)
 def scope_path(address: Address) -> str:
     """Where a scope lies beneath the workspace's root; empty for the workspace itself.
 
@@ -144,3 +147,11 @@ def object_path(hexadecimal: str) -> str:
 def version_name(version: int) -> str:
     """The directory of one version of a data asset."""
     return f"v{version}"
+
+
+def version_number(name: str) -> int | None:
+    """The version that a directory's name says; None if it is no version's."""
+    number = name[1:]
+    if number.isascii() and number.isdigit() and name == f"v{int(number)}":
+        return int(number) or None
+    return None

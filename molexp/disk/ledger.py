@@ -50,7 +50,7 @@ class Appender:
     ) -> None:
         self.path = directory.where(name)
         try:
-            self._fd = door.open_append(directory.fd, name, mode)
+            self.fd = self._fd = door.open_append(directory.fd, name, mode)
         except OSError as error:
             raise explained(error, self.path) from error
         status = os.fstat(self._fd)
@@ -59,16 +59,11 @@ class Appender:
             raise explained(OSError(errno.ENXIO, "not a regular file"), self.path)
         self._shared = shared
         # What a previous process left torn at the end of the file must not swallow a line.
-        self._torn = status.st_size > 0
+        self._torn = shared or status.st_size > 0
         self.size = status.st_size
         """How long the file is, if nobody else writes to it."""
         self._hash = new_hash() if hashed and not status.st_size else None
         self._lock = Lock()
-
-    @property
-    def fd(self) -> int:
-        """The open file, for its heartbeat."""
-        return self._fd
 
     def append(self, line: bytes) -> None:
         """Add one line, its newline included.
@@ -82,43 +77,56 @@ class Appender:
                 argument="line",
             )
         with self._lock:
-            if self._torn or self._shared:
+            if self._torn:
                 line = b"\n" + line
-            self._torn = True
-            running, self._hash = self._hash, None  # what a refused write left is not known
-            written = door.write(self._fd, line)
+            try:
+                written = door.write(self._fd, line)
+            except BaseException:
+                self._torn, self._hash = True, None  # what a refused write left is not known
+                raise
             self.size += written
-            if running is not None:
-                running.update(line if written == len(line) else line[:written])
-                self._hash = running
-            if written != len(line):
-                raise StorageError(
-                    f"{self.path}: only {written} of {len(line)} bytes of a line were written",
-                    cure="free some space on that file system and call again",
-                    operation="write",
-                    path=self.path,
-                )
-            self._torn = False
+            if written == len(line):
+                self._torn = self._shared
+                if self._hash is not None:
+                    self._hash.update(line)
+                return
+            self._torn, self._hash = True, None
+        raise StorageError(
+            f"{self.path}: only {written} of {len(line)} bytes of a line were written",
+            cure="free some space on that file system and call again",
+            operation="write",
+            path=self.path,
+        )
 
     def as_entry(self, path: str) -> FileEntry | None:
         """The file as a manifest lists it, if all that it holds was hashed on its way."""
         with self._lock:
-            if self._hash is None or self._fd < 0:
+            if self._hash is None or self.fd < 0:
                 return None
-            status = os.fstat(self._fd)
+            status = os.fstat(self.fd)
             if status.st_size != self.size:
                 return None
             digest = spell(self._hash)
-        return FileEntry(
+        return FileEntry.sure(
             path=path, size=status.st_size, mtime_ns=status.st_mtime_ns, content_hash=digest
         )
+
+    def finish(self) -> None:
+        """Take no more lines; the file stays open."""
+        with self._lock:
+            self._fd = -1
+
+    def resume(self) -> None:
+        """Take lines again."""
+        with self._lock:
+            self._fd = self.fd
 
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:  # or a line under way could go to whatever gets this number next
-            if self._fd >= 0:
-                os.close(self._fd)
-                self._fd = -1
+            if self.fd >= 0:
+                os.close(self.fd)
+                self.fd = self._fd = -1
 
 
 @dataclass(frozen=True, slots=True)

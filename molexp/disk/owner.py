@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cached_property
 
 from molexp.model.execution import Owner
 
@@ -22,44 +26,106 @@ class Life(StrEnum):
     UNKNOWN = "unknown"
 
 
-@cache
-def current() -> Owner:
-    """This process."""
-    pid = os.getpid()
-    return Owner(
-        host=os.uname().nodename or "localhost",
-        boot_id=_first_line("/proc/sys/kernel/random/boot_id"),
-        pid_namespace=_pid_namespace(),
-        time_namespace=_namespace("time"),
-        pid=pid,
-        started=_start_ticks(pid) or 0,
-    )
+class System:
+    """What the machine tells a process of itself and of others."""
+
+    @cached_property
+    def current(self) -> Owner:
+        """This process."""
+        pid = os.getpid()
+        status = self.status(pid)
+        return Owner(
+            host=os.uname().nodename or "localhost",
+            boot_id=_first_line("/proc/sys/kernel/random/boot_id"),
+            pid_namespace=_pid_namespace(),
+            time_namespace=_namespace("time"),
+            pid=pid,
+            started=status.started if status is not None else 0,
+        )
+
+    @cached_property
+    def writer(self) -> str:
+        """The id under which this process writes."""
+        owner = self.current
+        luck = _lucky.setdefault(owner.pid, os.urandom(3).hex())  # one answer for all threads
+        return f"{_kernel_of(owner)}-{owner.pid}-{owner.started}-{luck}"
+
+    def has(self, pid: int) -> bool:
+        """Whether any process has that pid."""
+        try:
+            os.kill(pid, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except PermissionError:
+            pass  # somebody has it
+        return True
+
+    def status(self, pid: int) -> Status | None:
+        """What it tells of the process with that pid; None if it does not tell."""
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                # After the program's name, which may hold anything.
+                fields = file.read().rpartition(b")")[2].decode("ascii", "replace").split()
+            return Status(int(fields[19]), is_over=fields[0] in ("Z", "X") and _is_alone(pid))
+        except (OSError, IndexError, ValueError):
+            return None
 
 
-@cache
-def writer() -> str:
-    """The id under which this process writes: it names the process, so that others can judge it."""
-    owner = current()
-    return f"{_kernel_of(owner)}-{owner.pid}-{owner.started}-{_luck()}"
+@dataclass(frozen=True)
+class Status:
+    """When a process started, in clock ticks since the boot, and whether it is over.
+
+    One that is over waits for its parent to notice. A process whose first thread alone has ended
+    looks the same, but has other threads.
+    """
+
+    started: int
+    is_over: bool
 
 
-@cache
-def _luck() -> str:
-    """What tells this process's writing from that of any other, whatever the system tells."""
-    return _lucky.setdefault(os.getpid(), os.urandom(3).hex())  # one answer for all threads
+def _is_alone(pid: int) -> bool:
+    try:
+        return len(os.listdir(f"/proc/{pid}/task")) < 2
+    except OSError:
+        return False
 
 
+_machine = System()
+_played: ContextVar[System | None] = ContextVar("played", default=None)
 _lucky: dict[int, str] = {}
+
+
+def _system() -> System:
+    return _played.get() or _machine
 
 
 def _forget_self() -> None:
     """A forked child is another process, and another writer."""
-    current.cache_clear()
-    writer.cache_clear()
-    _luck.cache_clear()
+    global _machine
+    _machine = System()
 
 
 os.register_at_fork(after_in_child=_forget_self)
+
+
+@contextmanager
+def asking(system: System) -> Iterator[None]:
+    """Let this thread believe ``system`` while the block runs: for processes that a test plays."""
+    token = _played.set(system)
+    try:
+        yield
+    finally:
+        _played.reset(token)
+
+
+def current() -> Owner:
+    """This process."""
+    return _system().current
+
+
+def writer() -> str:
+    """The id under which this process writes: it names the process, so that others can judge it."""
+    return _system().writer
 
 
 def judge(owner: Owner) -> Life:
@@ -90,18 +156,14 @@ def _judge(pid: int, started: int | None) -> Life:
     here = current()
     if not here.boot_id or not here.pid_namespace or not pid:
         return Life.UNKNOWN
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
+    if not _system().has(pid):
         return Life.DEAD
-    except PermissionError:
-        pass  # somebody has that pid
-    if _is_zombie(pid):
+    status = _system().status(pid)
+    if status is not None and status.is_over:
         return Life.DEAD
-    now = _start_ticks(pid)
-    if now is None or started is None:
+    if status is None or started is None:
         return Life.UNKNOWN  # `/proc` may hide the processes of others, which proves nothing
-    return Life.ALIVE if now == started else Life.DEAD
+    return Life.ALIVE if status.started == started else Life.DEAD
 
 
 def _kernel_of(owner: Owner) -> str:
@@ -132,30 +194,3 @@ def _first_line(path: str) -> str:
             return file.readline().strip()
     except OSError:
         return ""
-
-
-def _start_ticks(pid: int) -> int | None:
-    """When a process started, in clock ticks since the boot; None if the system does not tell."""
-    fields = _status_fields(pid)
-    return int(fields[19]) if len(fields) > 19 else None
-
-
-def _is_zombie(pid: int) -> bool:
-    """Whether a process has ended and waits for its parent to notice.
-
-    A process whose first thread alone has ended looks the same, but has other threads.
-    """
-    fields = _status_fields(pid)
-    try:
-        return bool(fields) and fields[0] in ("Z", "X") and len(os.listdir(f"/proc/{pid}/task")) < 2
-    except OSError:
-        return False
-
-
-def _status_fields(pid: int) -> list[str]:
-    """What ``/proc/<pid>/stat`` says after the program's name, which may hold anything."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].decode("ascii", "replace").split()
-    except OSError:
-        return []

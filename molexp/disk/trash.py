@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Literal
 
 from molexp.disk import door, layout
-from molexp.disk.beneath import Directory
+from molexp.disk.beneath import Directory, explained
 from molexp.disk.commit import Batch
 from molexp.disk.owner import Life, judge_writer, writer
 from molexp.disk.record import NO_LINKS, Aside, read, taken, write_new
@@ -182,12 +182,14 @@ def move(source: Directory, relative: str, target: Directory, new_name: str, bat
                 with parent.enter(name) as moved, _lifted(moved):
                     door.rename(parent.fd, name, target.fd, new_name)
             else:
-                _move_file(parent, name, target, new_name)
+                _move_file(parent, name, target, new_name, batch)
         except OSError as error:
             raise _not_moved(error, source.where(relative), target, new_name) from error
 
 
-def _move_file(source: Directory, name: str, target: Directory, new_name: str) -> None:
+def _move_file(
+    source: Directory, name: str, target: Directory, new_name: str, batch: Batch
+) -> None:
     """Move what is no directory: a rename would replace what lies at its new name."""
     try:
         door.link(source.fd, name, target.fd, new_name)
@@ -200,6 +202,8 @@ def _move_file(source: Directory, name: str, target: Directory, new_name: str) -
             raise
         door.rename(source.fd, name, target.fd, new_name)
         return
+    batch.commit()  # power loss may keep the one without the other
+    batch.changed(source)
     door.unlink(source.fd, name)
 
 
@@ -229,6 +233,8 @@ def _not_moved(error: OSError, path: str, directory: Directory, name: str) -> Ex
     """What the caller is told of a move that failed."""
     if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
         return taken(directory, name)
+    if error.errno == errno.ENOENT:
+        return explained(error, path)  # somebody else moved it since the look
     if error.errno == errno.EXDEV:
         return ConflictError(
             f"{path} lies on another file system than {directory.path}",

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from molexp.disk.beneath import Directory
-from molexp.errors import FormatError, MolexpError, NotFoundError
+from molexp.errors import FormatError, MolexpError, NotFoundError, StorageError
 
 MAX_DEPTH = 200  # of directories: each holds a descriptor open while it is walked
 
 # What file systems, desktops and editors leave behind: reported, never a failure.
-_LITTER = (".DS_Store", "._*", ".nfs*", ".fuse_hidden*", "Thumbs.db", "desktop.ini", ".directory")
+_LITTER = re.compile(
+    r"\.DS_Store|\._.*|\.nfs.*|\.fuse_hidden.*|Thumbs\.db|desktop\.ini|\.directory", re.DOTALL
+)
 
 
 class EntryType(StrEnum):
@@ -27,8 +29,7 @@ class EntryType(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One entry; ``path`` is relative to where the walk began."""
 
     path: str
@@ -42,7 +43,7 @@ class Found:
 
 def is_litter(name: str) -> bool:
     """Whether a name is one that nobody means to keep."""
-    return any(fnmatchcase(name, pattern) for pattern in _LITTER)
+    return _LITTER.fullmatch(name) is not None
 
 
 Problems = list[MolexpError]
@@ -58,7 +59,7 @@ def walk(
     ``problems`` and is passed over; without a list of problems it raises.
     """
     with directory.enter(relative) as start:
-        yield from _walk(start, start.names(), relative, 0, problems)
+        yield from _walk(start, start.names(alone=bool(relative)), relative, 0, problems)
 
 
 def _walk(
@@ -67,14 +68,15 @@ def _walk(
     for name in names:
         path = f"{prefix}/{name}" if prefix else name
         try:
-            found = _found(path, directory.stat(name))
-        except NotFoundError:
+            status = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
+        except FileNotFoundError:
             continue
-        except MolexpError as error:  # it may be listed, and not searched
+        except OSError as error:  # it may be listed, and not searched
             if problems is None:
-                raise
-            problems.append(error)
+                raise StorageError.of(error, "read", directory.where(name)) from error
+            problems.append(StorageError.of(error, "read", directory.where(name)))
             return
+        found = _found(path, status)
         yield found
         if found.type is EntryType.DIRECTORY:
             try:
@@ -101,27 +103,27 @@ def _look_into(directory: Directory, name: str, depth: int) -> tuple[Directory, 
         )
     below = directory.enter(name)
     try:
-        return below, below.names()
+        return below, below.names(alone=True)
     except MolexpError:
         below.close()
         raise
 
 
 def _found(path: str, status: os.stat_result) -> Found:
+    mode = status.st_mode
     return Found(
-        path=path,
-        type=_type_of(status.st_mode),
-        size=status.st_size,
-        mode=stat.S_IMODE(status.st_mode),
-        mtime_ns=status.st_mtime_ns,
-        ctime_ns=status.st_ctime_ns,
-        inode=status.st_ino,
+        path,
+        _TYPES.get(stat.S_IFMT(mode), EntryType.OTHER),
+        status.st_size,
+        stat.S_IMODE(mode),
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_ino,
     )
 
 
-def _type_of(mode: int) -> EntryType:
-    if stat.S_ISREG(mode):
-        return EntryType.FILE
-    if stat.S_ISDIR(mode):
-        return EntryType.DIRECTORY
-    return EntryType.LINK if stat.S_ISLNK(mode) else EntryType.OTHER
+_TYPES = {
+    stat.S_IFREG: EntryType.FILE,
+    stat.S_IFDIR: EntryType.DIRECTORY,
+    stat.S_IFLNK: EntryType.LINK,
+}

@@ -6,9 +6,10 @@ whole and never replaced, and no look is trusted alone.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -27,12 +28,12 @@ from molexp.errors import (
     TransitionError,
 )
 from molexp.lifecycle.look import Look, Numbered, check_free, end_name, look_at, read_end
-from molexp.lifecycle.manifest import measure, metrics, warnings
+from molexp.lifecycle.manifest import Account, measure, summed_up
 from molexp.lifecycle.site import Site, new_uid, now
 from molexp.model.codec import join_line
 from molexp.model.execution import End, ExecutionState, Start
 from molexp.model.manifest import FileEntry, Manifest
-from molexp.model.scope import Address
+from molexp.model.scope import Address, RunMeta
 
 ATTEMPTS = 9  # at getting a number, where somebody else gets it each time
 
@@ -62,15 +63,22 @@ class Held:
     batch: Batch
     is_away: bool = False
     """Whether its run was moved to where nobody looks for changes."""
+    is_fresh: Callable[[], bool] | None = None
+    """Of a living owner's: whether its last line or beat is so young that all look at it."""
     known: dict[str, FileEntry] = field(default_factory=dict)
     """Files of which the digest is known, so that nobody reads them again."""
+    account: Account | None = None
+    """What is known of the lines in it, likewise."""
 
 
 @dataclass(kw_only=True)
 class Attempt(Held):
     """An execution that this process owns, with its ledger and what is not yet synced."""
 
+    meta: RunMeta
     ledger: Appender
+    descriptors: dict[str, int] = field(default_factory=dict)
+    """What is open of it, by path."""
 
     def close(self) -> None:
         """Let go of everything."""
@@ -84,12 +92,12 @@ def start_run(
     *,
     again: bool = False,
     purpose: Literal["run", "hold"] = "run",
-    going_on: Callable[[Directory], Mapping[str, Any]] | None = None,
+    prepare: Callable[[Directory, Look], Mapping[str, Any]] | None = None,
     **said: Any,
 ) -> Attempt:
     """Own a new execution of a run; ``said`` are more fields of its start.
 
-    ``going_on`` says, of the directory of a run with executions, how this one goes on from them.
+    ``prepare`` says still more of them, once it was looked at what is there.
     With the purpose ``hold`` nobody can start the run until that is ended.
 
     Raises ConflictError while somebody may be at work in it, TransitionError if it succeeded and
@@ -98,7 +106,7 @@ def start_run(
     path = layout.scope_path(address)
     first: Look | None = None
     for _attempt in range(ATTEMPTS):
-        run = site.root.enter(path)
+        run = site.enter(path)
         try:
             found = look_at(run)
             first = first or found
@@ -106,7 +114,7 @@ def start_run(
             if purpose == "run":
                 _check_not_done(found, path, again=again)
             if settle(site, run, found, address) and site.root.leads_to(path, run):
-                more = going_on(run) if going_on is not None and found.executions else {}
+                more = prepare(run, found) if prepare is not None else {}
                 told = {**said, **more, "purpose": purpose}
                 attempt = _publish(site, run, address, found, told)
                 if attempt is not None:
@@ -162,7 +170,8 @@ def settle(site: Site, run: Directory, found: Look, address: Address) -> bool:
     newest = found.newest
     if newest is None or newest.end is not None:
         return True
-    if newest.start.uid not in _abandoned:
+    is_mine = newest.start.writer == site.writer  # a forked child's parent is still at work
+    if not (is_mine and newest.start.uid in _abandoned):
         check_free(run, newest)
     with suppress(ConflictError):  # somebody else was first: look again
         end_for_another(site, run, address, newest)
@@ -205,6 +214,7 @@ def _publish(
         number=number,
         start=start,
         batch=batch,
+        meta=found.meta,
         ledger=ledgers[-1],
     )
     if change.moved:
@@ -220,7 +230,9 @@ def _publish(
 
 def _start(site: Site, run_uid: str, said: Mapping[str, Any]) -> Start:
     given = {"links": site.links, "durability": site.durability, **said}
-    return Start.make(
+    # What a user gave is looked at; the rest is made here.
+    make = Start.make if said.keys() - {"purpose"} else Start.sure
+    return make(
         format=1,
         uid=new_uid(),
         run=run_uid,
@@ -268,8 +280,9 @@ def end_attempt(site: Site, attempt: Attempt, status: ExecutionState, **said: An
     ledger = attempt.ledger.as_entry(layout.LEDGER)
     if ledger is not None:
         attempt.known[ledger.path] = ledger
+    attempt.descriptors[layout.LEDGER] = attempt.ledger.fd
     try:
-        end = _end(site, attempt, status, said)
+        end = _end(site, attempt, status, said, attempt.descriptors)
     except StorageError:
         _abandoned.add(attempt.start.uid)
         raise
@@ -312,22 +325,35 @@ def end_for_another(
             batch=batch,
             is_away=is_away,
         )
-        said = {"reason": reason, "metrics": metrics(place), "messages": warnings(place)}
-        return _end(site, held, status, said)
+        return _end(site, held, status, {"reason": reason})
 
 
-def _end(site: Site, held: Held, status: ExecutionState, said: Mapping[str, Any]) -> End:
-    found = list(walk(held.place))
-    end = _end_of(held.start, status, measure(held.place, found, held.known), **said)
+def _end(
+    site: Site,
+    held: Held,
+    status: ExecutionState,
+    said: Mapping[str, Any],
+    descriptors: Mapping[str, int] | None = None,
+) -> End:
+    # What may not be looked into must not keep the execution open: the checker reports it.
+    found = list(walk(held.place, problems=[]))
+    summed = summed_up(held.place, found, held.account)
+    manifest = measure(held.place, found, held.known)
+    end = _end_of(held.start, status, manifest, **summed, **said)
     path, place = layout.scope_path(held.address), None if held.is_away else held.run
-    with site.journal.changing(str(held.address), place=place, path=path):
+    hint = site.journal.changing(str(held.address), place=place, path=path)
+    # A reader looks at what lives and has no end; whether it did so is asked when the end is there.
+    with hint if held.is_fresh is None else nullcontext():
         end = _publish_end(site, held, end)
-        close_files(site, held.place, found)
+        close_files(site, held.place, found, descriptors)
+    if held.is_fresh is not None and not held.is_fresh():
+        with hint:
+            pass
     return end
 
 
 def _end_of(start: Start, status: ExecutionState, manifest: Manifest, **said: Any) -> End:
-    return End.make(
+    return End.sure(
         format=1,
         uid=start.uid,
         status=status,
@@ -370,8 +396,17 @@ def _publish_end(site: Site, held: Held, end: End) -> End:
         ) from error
 
 
-def close_files(site: Site, place: Directory, found: Sequence[Found]) -> None:
-    """Take the write bits of all that was found there, the directory's own last."""
+def close_files(
+    site: Site,
+    place: Directory,
+    found: Sequence[Found],
+    descriptors: Mapping[str, int] | None = None,
+) -> None:
+    """Take the write bits of all that was found there, the directory's own last.
+
+    ``descriptors`` are those that are open, by path. What vanished, and what is another user's, is
+    left as it is.
+    """
     for each in reversed(found):
         if each.type not in (EntryType.FILE, EntryType.DIRECTORY):
             continue
@@ -379,9 +414,28 @@ def close_files(site: Site, place: Directory, found: Sequence[Found]) -> None:
         wanted = site.modes.ended_directory if is_directory else site.modes.ended_file
         if each.mode == wanted:
             continue
-        fd = place.enter(each.path).fd if is_directory else place.open_file(each.path)
+        is_open = (descriptors or {}).get(each.path)
+        if is_open is not None:
+            door.chmod(is_open, wanted)
+            continue
         try:
-            door.chmod(fd, wanted)
+            fd = place.enter(each.path).fd if is_directory else place.open_file(each.path)
+        except NotFoundError:
+            continue
+        except StorageError as error:
+            if error.errno != errno.EACCES:
+                raise
+            continue
+        try:
+            _close(fd, wanted)
         finally:
             os.close(fd)
-    door.chmod(place.fd, site.modes.ended_directory)
+    _close(place.fd, site.modes.ended_directory)
+
+
+def _close(fd: int, mode: int) -> None:
+    try:
+        door.chmod(fd, mode)
+    except StorageError as error:
+        if error.errno != errno.EPERM:
+            raise

@@ -5,20 +5,20 @@ from __future__ import annotations
 import mimetypes
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
-from molexp.disk import layout, trash
+from molexp.disk import door, layout, trash
 from molexp.disk.beneath import Directory
 from molexp.disk.commit import Batch
 from molexp.disk.digest import hash_file, hash_tree
 from molexp.disk.record import write_new
-from molexp.disk.walk import EntryType, walk
+from molexp.disk.walk import EntryType, is_litter, walk
 from molexp.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError
 from molexp.lifecycle import survey
-from molexp.lifecycle.place import Place, check_source, copy_file, copy_tree
+from molexp.lifecycle.place import Place, check_apart, check_source, copy_file, copy_tree
 from molexp.lifecycle.site import Site, new_uid, now
 from molexp.model.asset import Asset, DataAsset, Producer
 from molexp.model.digest import hex_of, of_bytes, total
@@ -41,7 +41,8 @@ def import_data(
     """Copy or move a file or directory into a scope, as the next version of its data ``name``.
 
     What is there already with the same content and the same ``said`` is not stored once more.
-    Raises NotFoundError, InvalidInputError and StorageError; the source is then still there.
+    Raises NotFoundError, InvalidInputError and StorageError; the source is then still there, unless
+    only its deletion was refused, which the same call takes up again.
     """
     if action not in ("copy", "move"):
         raise InvalidInputError(
@@ -49,12 +50,19 @@ def import_data(
             cure="say 'copy' or 'move', or leave it where it is: `register_in_place`",
             argument="action",
         )
-    source = _resolved(source)
+    try:
+        source = _resolved(source)
+    except NotFoundError:
+        finished = _finished(site, address, name, source) if action == "move" else None
+        if finished is None:
+            raise
+        return finished
     _check_outside(site, source)
     check_name(source.name)
     draft = _draft(name, origin=str(source), mime=_mime(source.name), **said)
     with Directory.open(source.parent) as directory:
         is_directory = stat.S_ISDIR(directory.stat(source.name).st_mode)
+        seen = _seen(directory, source.name)
         found = _same(site, address, draft, source, is_directory=is_directory)
         if found is None:
 
@@ -66,7 +74,7 @@ def import_data(
 
             found = _publish(site, address, draft, fill)
         if action == "move":
-            trash.delete(directory, source.name)
+            _take_away(site, directory, source.name, seen, found)
     return found
 
 
@@ -79,7 +87,8 @@ def register_data(site: Site, address: Address, name: str, source: Path, **said:
         is_directory = stat.S_ISDIR(directory.stat(source.name).st_mode)
         measured = _measure(directory, source.name, is_directory)
     for each in versions(site, address, name)[:1]:
-        if each.path is None and _says_the_same(each, draft.evolve(**measured)):
+        is_here = each.path is None and each.refers_to is None and each.origin == draft.origin
+        if is_here and _says_the_same(each, draft.evolve(**measured)):
             return each
     return _publish(site, address, draft, lambda _made, _batch: measured)
 
@@ -111,7 +120,7 @@ def publish_asset(
 def versions(site: Site, address: Address, name: str | None = None) -> list[DataAsset]:
     """The data of a scope, of one name if that is given, the newest version of each first."""
     try:
-        with site.root.enter(layout.scope_path(address)) as directory:
+        with site.enter(layout.scope_path(address)) as directory:
             found = [
                 each.placed(place_of(site, address, each))
                 for each in survey.data(directory, [])
@@ -133,16 +142,27 @@ def place_of(site: Site, address: Address, asset: DataAsset) -> Place:
 
 
 def keep_object(site: Site, data: bytes) -> str:
-    """Store bytes by their hash, once for all who have the same; their digest."""
+    """Store bytes by their hash, once for all who have the same; their digest.
+
+    Raises AlreadyExistsError if something else has their name.
+    """
     digest = of_bytes(data)
     above, _, name = layout.object_path(hex_of(digest)).rpartition("/")
     with (
         closing(site.batch()) as batch,
         site.root.make(above, site.modes.directory, batch.changed) as directory,
     ):
-        if not directory.exists(name):
+        if not _has_size(directory, name, len(data)):
             site.aside.publish_file(data, directory, name, site.modes.ended_file, batch)
     return digest
+
+
+def _has_size(directory: Directory, name: str, size: int) -> bool:
+    try:
+        status = directory.stat(name)
+    except NotFoundError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size == size
 
 
 def _draft(name: str, **said: Any) -> DataAsset:
@@ -157,10 +177,7 @@ def _publish(site: Site, address: Address, draft: DataAsset, fill: Any) -> DataA
     below = f"{layout.DATA}/{draft.name}"
     path = layout.scope_path(address)
     for _attempt in range(ATTEMPTS):
-        there = versions(site, address)
-        Siblings(each.name for each in there).add(draft.name)
-        known = [each for each in there if each.name == draft.name]
-        version = known[0].version + 1 if known else 1
+        version = _next_version(site, address, draft.name)
         made: list[DataAsset] = []
 
         def fill_all(place: Directory, version: int = version, made: Any = made) -> None:
@@ -170,7 +187,7 @@ def _publish(site: Site, address: Address, draft: DataAsset, fill: Any) -> DataA
             batch.changed(place)
             batch.commit()
 
-        with closing(site.batch()) as batch, site.root.enter(path) as scope:
+        with closing(site.batch()) as batch, site.enter(path) as scope:
             try:
                 with (
                     site.journal.changing(str(address), place=scope, path=path),
@@ -188,6 +205,25 @@ def _publish(site: Site, address: Address, draft: DataAsset, fill: Any) -> DataA
         holder="several",
         since="now",
     )
+
+
+def _next_version(site: Site, address: Address, name: str) -> int:
+    """The version after all that are there, whether their records can be read or not.
+
+    Raises InvalidNameError if another spelling of the name is there.
+    """
+    with site.enter(layout.scope_path(address)) as scope:
+        Siblings(_names(scope, layout.DATA)).add(name)
+        there = map(layout.version_number, _names(scope, f"{layout.DATA}/{name}"))
+        return max(filter(None, there), default=0) + 1
+
+
+def _names(directory: Directory, relative: str) -> list[str]:
+    try:
+        with directory.enter(relative) as inner:
+            return inner.names(alone=True)
+    except NotFoundError:
+        return []
 
 
 def _same(
@@ -230,6 +266,69 @@ def _copy(
     return {"size": sum(each.size for each in copied.values()), "content_hash": total(digests)}
 
 
+def _seen(directory: Directory, name: str) -> list[tuple[str, int, int, int]]:
+    """What a look at a source tells, as it is before and after a change only if there was none."""
+    status = directory.stat(name)
+    if not stat.S_ISDIR(status.st_mode):
+        return [("", status.st_size, status.st_mtime_ns, status.st_ino)]
+    with directory.enter(name) as tree:
+        return [
+            (each.path, each.size, each.mtime_ns, each.inode)
+            for each in walk(tree)
+            if not is_litter(os.path.basename(each.path))
+        ]
+
+
+def _take_away(
+    site: Site,
+    directory: Directory,
+    name: str,
+    seen: list[tuple[str, int, int, int]],
+    asset: DataAsset,
+) -> None:
+    """Delete a source that was imported, if it is still what was.
+
+    It first gets the name of its asset, for a half of it must not be taken for the whole.
+    """
+    apart = _apart(asset)
+    trash.delete(directory, apart)  # what power loss may have left of this very source
+    if stat.S_ISDIR(directory.stat(name).st_mode):
+        with directory.enter(name) as tree:
+            mode = stat.S_IMODE(os.fstat(tree.fd).st_mode)
+            if mode & stat.S_IRWXU != stat.S_IRWXU:  # a closed one cannot be renamed
+                door.chmod(tree.fd, mode | stat.S_IRWXU)
+    door.rename(directory.fd, name, directory.fd, apart)
+    if _seen(directory, apart) != seen:
+        if not directory.exists(name):
+            door.rename(directory.fd, apart, directory.fd, name)
+            apart = name
+        raise ConflictError(
+            f"{directory.where(name)} changed while it was imported, and is not deleted",
+            cure=f"call again once nobody writes to {directory.where(apart)}",
+            holder="unknown",
+            since="now",
+        )
+    if site.durability == "power":
+        door.sync_directory(directory.fd)
+    trash.delete(directory, apart)
+
+
+def _apart(asset: DataAsset) -> str:
+    """The name of a source that was imported as this, while it is deleted."""
+    return f".molexp-{asset.asset_id}"
+
+
+def _finished(site: Site, address: Address, name: str, source: Path) -> DataAsset | None:
+    """The version that a source was moved to by a call that could not delete it; now it goes."""
+    source = Path(os.path.realpath(source))
+    for each in versions(site, address, name):
+        if each.origin == str(source) and os.path.lexists(source.parent / _apart(each)):
+            with Directory.open(source.parent) as directory:
+                trash.delete(directory, _apart(each))
+            return each
+    return None
+
+
 def _tell(batch: Batch, made: Directory) -> None:
     """Let the batch know of everything in a directory."""
     batch.changed(made)
@@ -249,17 +348,11 @@ def _resolved(source: Path) -> Path:
 
 
 def _check_outside(site: Site, source: Path) -> None:
-    root = Path(os.path.realpath(site.root.path))
-    if source == root or root in source.parents:
+    check_apart(site.root.path, source)
+    if Path(os.path.realpath(site.root.path)) in source.parents:
         raise InvalidInputError(
             f"{source} lies in this workspace already",
             cure="import what is elsewhere; publish what a run made: `ctx.publish(asset)`",
-            argument="source",
-        )
-    if source in root.parents:
-        raise InvalidInputError(
-            f"{source} holds this workspace",
-            cure="import a part of it that the workspace does not lie in",
             argument="source",
         )
 
@@ -268,9 +361,7 @@ def _mime(name: str) -> str | None:
     return mimetypes.guess_type(name)[0]
 
 
-def published(
-    site: Site, addresses: list[Address], asset_ids: Mapping[str, object]
-) -> list[DataAsset]:
+def published(site: Site, addresses: list[Address], asset_ids: Collection[str]) -> list[DataAsset]:
     """The data of these scopes that refers to any of these assets."""
     return [
         each

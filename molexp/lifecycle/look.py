@@ -68,9 +68,8 @@ def look_at(run: Directory) -> Look:
     Raises NotFoundError for a place that is no run, and FormatError for a record that is damaged:
     without it nobody can tell who owns the run.
     """
-    meta, names = read(run, layout.META, RunMeta), run.names()
-    if any(name.startswith(layout.EDITS_PREFIX) for name in names):
-        meta = edited(run, meta, [])
+    meta, names = read(run, layout.META, RunMeta), run.names(alone=True)
+    meta = edited(run, meta, [], names)
     numbers = sorted(filter(None, map(layout.execution_number, names)))
     return Look(meta, tuple(_numbered(run, number) for number in numbers))
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from molexp.disk import door, layout
-from molexp.disk.beneath import Directory
+from molexp.disk import door, layout, trash
+from molexp.disk.beneath import Directory, components
 from molexp.disk.digest import HashingWriter, check_has_bytes
 from molexp.disk.walk import EntryType, is_litter, walk
-from molexp.errors import AlreadyExistsError, InvalidInputError, NotFoundError, StorageError
+from molexp.errors import (
+    AlreadyExistsError,
+    InvalidInputError,
+    MolexpError,
+    NotFoundError,
+    StorageError,
+)
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -24,8 +30,7 @@ _CHUNK = 1 << 20
 _MAX_READ = 1 << 62  # a caller who reads bytes whole has said that they fit
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """The directory of a scope, and the way from there to the file or directory of an asset.
 
     ``within`` is None for an asset without bytes in this workspace; ``elsewhere`` is where data
@@ -45,7 +50,7 @@ class Place:
         """Where its file or directory lies now; raises NotFoundError for a value."""
         if self.elsewhere is not None:
             return Path(self.elsewhere)
-        return Path(os.path.abspath(self.scope_dir), self._path(asset))
+        return Path(os.path.abspath(self.scope_dir), *components(self._path(asset)))
 
     def read(self, asset: Asset) -> bytes:
         """The bytes of its file; raises NotFoundError, or InvalidInputError for a directory."""
@@ -65,12 +70,10 @@ class Place:
             self._open_parent(asset) as (parent, name),
             Directory.open(path.parent) as directory,
         ):
+            components(path.name)
             try:
                 if stat.S_ISDIR(parent.stat(name).st_mode):
-                    modes = layout.ACCESS["private"]
-                    door.mkdir(directory.fd, path.name, modes.directory)
-                    with parent.enter(name) as source, directory.enter(path.name) as copy:
-                        copy_tree(source, copy, modes)
+                    _copy_directory(parent, name, directory, path.name)
                 else:
                     copy_file(parent, name, directory, path.name, 0o644)
             except FileExistsError as error:
@@ -113,6 +116,19 @@ class _Parent:
 
     def __exit__(self, *_: object) -> None:
         self._directory.close()
+
+
+def _copy_directory(source: Directory, name: str, target: Directory, new_name: str) -> None:
+    """Copy a tree to a name that nothing has; one that is cut short is taken away again."""
+    modes = layout.ACCESS["private"]
+    door.mkdir(target.fd, new_name, modes.directory)
+    try:
+        with source.enter(name) as tree, target.enter(new_name) as copy:
+            copy_tree(tree, copy, modes)
+    except BaseException:
+        with suppress(OSError, MolexpError):
+            trash.delete(target, new_name)
+        raise
 
 
 def copy_file(
@@ -160,13 +176,21 @@ def copy_tree(
     return copied
 
 
+def check_apart(root: str, source: Path) -> None:
+    """Raises InvalidInputError if a directory holds the workspace into which it would be copied."""
+    if source in Path(os.path.realpath(root)).parents or source == Path(os.path.realpath(root)):
+        raise InvalidInputError(
+            f"{source} holds this workspace",
+            cure="take a part of it that the workspace does not lie in",
+            argument="source",
+        )
+
+
 def check_source(path: Path) -> None:
     """Raises NotFoundError naming what is near, unless a file or directory lies there."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
-        from difflib import get_close_matches  # for the error alone
-
         try:
             there = sorted(os.listdir(path.parent))
         except OSError:

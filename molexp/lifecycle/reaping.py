@@ -10,7 +10,7 @@ from molexp.disk.beneath import Directory
 from molexp.disk.owner import Life
 from molexp.disk.trash import sweep
 from molexp.disk.walk import is_litter, walk
-from molexp.errors import ConflictError, MolexpError, NotFoundError
+from molexp.errors import ConflictError, InvalidNameError, MolexpError, NotFoundError
 from molexp.lifecycle.attempt import close_files, end_for_another
 from molexp.lifecycle.look import Numbered, is_silent, look_at
 from molexp.lifecycle.site import Site
@@ -40,7 +40,7 @@ def reap_below(
     six beats. What cannot be reaped joins ``problems``.
     """
     found: list[Reaped] = []
-    for run in runs_below(site, address):
+    for run in runs_below(site, address, problems):
         try:
             found += _reap(site, run, confirm=confirm)
         except NotFoundError:
@@ -51,25 +51,39 @@ def reap_below(
     return found
 
 
-def runs_below(site: Site, address: Address) -> Iterator[Address]:
-    """The addresses of all runs in a scope, as their directories tell them."""
+def runs_below(
+    site: Site, address: Address, problems: list[MolexpError] | None = None
+) -> Iterator[Address]:
+    """The addresses of all runs in a scope, as their directories tell them.
+
+    What cannot be looked into is passed over, and joins ``problems`` if there is such a list.
+    """
     if address.kind is ScopeKind.RUN:
         yield address
         return
     path = layout.scope_path(address)
     below = f"{path}/{layout.BELOW[address.kind]}".lstrip("/")
     try:
-        with site.root.enter(below) as directory:
+        with site.enter(below) as directory:
             names = directory.names()
     except NotFoundError:
         return
+    except MolexpError as error:
+        if problems is not None:
+            problems.append(error)
+        return
     for name in names:
-        if not is_litter(name):
-            yield from runs_below(site, address / name)
+        if is_litter(name):
+            continue
+        try:
+            inner = address / name
+        except InvalidNameError:
+            continue  # no scope can lie there; a survey tells of it
+        yield from runs_below(site, inner, problems)
 
 
 def _reap(site: Site, address: Address, *, confirm: bool) -> Iterator[Reaped]:
-    with site.root.enter(layout.scope_path(address)) as run:
+    with site.enter(layout.scope_path(address)) as run:
         found = look_at(run)
         for each in found.numbered:
             if each.end is not None:

@@ -12,9 +12,9 @@ from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.disk.owner import Life
 from molexp.disk.record import read
-from molexp.errors import ConflictError, MolexpError, NotFoundError, TransitionError
+from molexp.errors import ConflictError, MolexpError, TransitionError
 from molexp.lifecycle.attempt import ATTEMPTS, cancel_pending, end_for_another, settle
-from molexp.lifecycle.look import Numbered, look_at, read_end, status_of
+from molexp.lifecycle.look import Numbered, is_paused, look_at, read_end, status_of
 from molexp.lifecycle.site import Site, new_uid, now
 from molexp.model.execution import ExecutionState, Request, check_transition
 from molexp.model.scope import Address
@@ -42,20 +42,20 @@ def ask(
     """
     path = layout.scope_path(address)
     for _attempt in range(ATTEMPTS):
-        with site.root.enter(path) as run:
+        with site.enter(path) as run:
             found = look_at(run)
             newest = found.executions[-1] if found.executions else None
             if newest is None:
-                check_transition(ExecutionState.PENDING, WANTED[verb])
+                _check_pending(verb)
                 free = settle(site, run, found, address) and site.root.leads_to(path, run)
                 done = free and cancel_pending(site, run, address, found)
             elif newest.end is None and newest.life is Life.DEAD:
                 done = _cancel_dead(site, run, newest, address, verb)
             else:
-                # An owner who is silent may hear it yet: what is asked of `running` is in order.
                 state = status_of(site, run, found)
-                unknown = state is ExecutionState.UNKNOWN
-                check_transition(ExecutionState.RUNNING if unknown else state, WANTED[verb])
+                if state is ExecutionState.UNKNOWN:
+                    state = _last_known(run, newest)
+                check_transition(state, WANTED[verb])
                 _leave(site, run, newest, verb, reason)
                 return None
         if done:
@@ -80,10 +80,28 @@ def requests(run: Directory, number: int, execution: str) -> list[Request]:
                         found.append(read(directory, name, Request))
                     except MolexpError:
                         continue  # the checker reports it; the other requests count
-    except NotFoundError:
-        return []
+    except MolexpError:
+        return []  # nothing was asked, or something took the place of the requests
     mine = [request for request in found if request.execution == execution]
     return sorted(mine, key=lambda request: (request.at, request.uid))
+
+
+def _check_pending(verb: Verb) -> None:
+    """Raises TransitionError for what can only be asked of somebody."""
+    if verb != "cancel":
+        raise TransitionError(
+            f"a run that was not started cannot be asked to {verb}",
+            cure="start it",
+            current=ExecutionState.PENDING,
+            wanted=WANTED[verb],
+            allowed=[ExecutionState.CANCELLED],
+        )
+
+
+def _last_known(run: Directory, found: Numbered) -> ExecutionState:
+    """What an owner who is silent was last heard to do: it may hear a request yet."""
+    with run.enter(layout.execution_name(found.number)) as place:
+        return ExecutionState.PAUSED if is_paused(place) else ExecutionState.RUNNING
 
 
 def _cancel_dead(site: Site, run: Directory, found: Numbered, address: Address, verb: Verb) -> bool:

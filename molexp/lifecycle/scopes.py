@@ -13,23 +13,25 @@ from molexp.disk.commit import Durability
 from molexp.disk.ledger import Appender
 from molexp.disk.record import read, write_new
 from molexp.disk.walk import is_litter
-from molexp.errors import AlreadyExistsError, InvalidInputError, NotFoundError
+from molexp.errors import AlreadyExistsError, FormatError, InvalidInputError, NotFoundError
 from molexp.lifecycle.site import Site, now
 from molexp.lifecycle.survey import edited
-from molexp.model.codec import canonical, join_line
+from molexp.model.codec import canonical, encode, join_line
 from molexp.model.names import check_same_name
-from molexp.model.record import Edit, merge_patch
+from molexp.model.record import FORMAT, Edit, merge_patch
 from molexp.model.scope import (
+    META,
     Address,
     AnyMeta,
     ScopeKind,
     ScopeMeta,
     WorkspaceMeta,
-    effective,
 )
 
 _GIVEN = ("params", "parameters")
 """What tells two experiments or runs of one name apart."""
+
+_ANY, _LONG_AGO = "0" * 26, "1970-01-01T00:00:00Z"  # an identity that nothing has
 
 
 def open_workspace(path: Path, durability: Durability = "power") -> Site | None:
@@ -57,21 +59,29 @@ def make_workspace(path: Path, meta: WorkspaceMeta, durability: Durability = "po
 
     Raises InvalidInputError if that directory holds anything else, and StorageError.
     """
-    there = open_workspace(path, durability)
-    if there is not None:
-        return there
-    _make_root(path, layout.ROOT_MODES[meta.access])
+    while True:
+        there = open_workspace(path, durability)
+        if there is not None:
+            return there
+        _make_root(path, layout.ROOT_MODES[meta.access])
+        with suppress(AlreadyExistsError):  # another was first: what it made is opened
+            return _begin(path, meta, durability)
+
+
+def _begin(path: Path, meta: WorkspaceMeta, durability: Durability) -> Site:
+    """A workspace in a directory that holds nothing else; AlreadyExistsError if it is one."""
     site = Site(Directory.open(path), meta.access, durability)
     try:
-        strange = sorted(set(site.root.names()) - layout.WORKSPACE_ENTRIES)
+        names = site.root.names()
+        strange = sorted(set(names) - layout.WORKSPACE_ENTRIES)
         strange = [name for name in strange if not is_litter(name)]
-        if strange:
+        if strange and layout.META not in names:
             raise InvalidInputError(
                 f"{path} is no workspace, and holds other things, such as {strange[0]!r}",
                 cure="give a directory of its own, such as `lab`",
                 argument="path",
             )
-        with suppress(AlreadyExistsError), closing(site.batch()) as batch:  # another was first
+        with closing(site.batch()) as batch:
             data = meta.to_json()
             site.aside.publish_file(data, site.root, layout.META, site.modes.file, batch)
     except BaseException:
@@ -109,7 +119,10 @@ def get_or_create(site: Site, address: Address, wanted: AnyMeta) -> AnyMeta:
         )
     _check_identity(address, found, wanted)
     patch = _differences(found, wanted)
-    return edit(site, address, found, patch) if patch else found
+    if patch:
+        edit(site, address, patch)
+        found = find_scope(site, address, type(wanted)) or found
+    return found
 
 
 def find_scope(site: Site, address: Address, kind: type[AnyMeta]) -> AnyMeta | None:
@@ -118,24 +131,24 @@ def find_scope(site: Site, address: Address, kind: type[AnyMeta]) -> AnyMeta | N
     Edits that cannot be read are passed over here; a survey reports them.
     """
     try:
-        with site.root.enter(layout.scope_path(address)) as directory:
-            return edited(directory, read(directory, layout.META, kind), [])
+        with site.enter(layout.scope_path(address)) as directory:
+            names = directory.names(alone=True)
+            return edited(directory, read(directory, layout.META, kind), [], names)
     except NotFoundError:
         return None
 
 
-def edit(
-    site: Site, address: Address, meta: AnyMeta, patch: dict[str, Any], reason: str | None = None
-) -> AnyMeta:
-    """Change what may change about a scope; its record as it then reads.
+def edit(site: Site, address: Address, patch: dict[str, Any], reason: str | None = None) -> None:
+    """Change what may change about a scope; its history is kept.
 
-    ``patch`` is a JSON merge patch. Raises InvalidInputError if the record would not allow it.
+    ``patch`` is a JSON merge patch. Raises InvalidInputError if no record could say that, and
+    NotFoundError if the scope is gone.
     """
-    change = Edit.make(at=now(), writer=site.writer, by=site.person, patch=patch, reason=reason)
-    _check_patch(meta, change)
+    _check_patch(address.kind, patch)
+    change = Edit.sure(at=now(), writer=site.writer, by=site.person, patch=patch, reason=reason)
     path = layout.scope_path(address)
     with (
-        site.root.enter(path) as directory,
+        site.enter(path) as directory,
         site.journal.changing(str(address), place=directory, path=path),
     ):
         edits = Appender(directory, site.edits, site.modes.file, shared=True)
@@ -143,27 +156,30 @@ def edit(
             edits.append(join_line("edit", change.to_json()))
         finally:
             edits.close()
-        return edited(directory, read(directory, layout.META, type(meta)), [])
 
 
 def create(site: Site, address: Address, meta: ScopeMeta) -> None:
-    """Make the directory of a scope with its record in it; AlreadyExistsError if one is there."""
+    """Make the directory of a scope with its record in it; AlreadyExistsError if one is there.
+
+    Raises NotFoundError if the scope that is to hold it is not there.
+    """
     parent, _, name = layout.scope_path(address).rpartition("/")
-    batch = site.batch()
 
     def fill(made: Directory) -> None:
         write_new(made, layout.META, meta.to_json(), site.modes.file)
         batch.wrote(made, layout.META)
         batch.changed(made)
 
-    try:
-        with (
-            site.journal.changing(str(address)),
-            site.root.make(parent, site.modes.directory, batch.changed) as directory,
-        ):
+    with closing(site.batch()) as batch, site.journal.changing(str(address)):
+        try:
+            directory = site.enter(parent)
+        except NotFoundError:
+            below, mode = layout.BELOW[address.parent.kind], site.modes.directory
+            # The scope that holds it is never made here: it may just have been removed.
+            with site.enter(layout.scope_path(address.parent)) as above:
+                directory = above.make(below, mode, batch.changed)
+        with directory:
             site.aside.publish_directory(fill, directory, name, batch).close()
-    finally:
-        batch.close()
 
 
 def _check_identity(address: Address, found: ScopeMeta, wanted: ScopeMeta) -> None:
@@ -183,7 +199,8 @@ def _check_identity(address: Address, found: ScopeMeta, wanted: ScopeMeta) -> No
 def _differences(found: ScopeMeta, wanted: ScopeMeta) -> dict[str, Any]:
     """The patch that makes ``found`` say what ``wanted`` says on purpose; empty if it does."""
     said, there = json.loads(wanted.to_json()), json.loads(found.to_json())
-    given = sorted(wanted.model_fields_set - wanted.identity)
+    known = type(wanted).model_fields.keys()
+    given = sorted((wanted.model_fields_set & known) - wanted.identity)
     return {
         name: said[name]
         for name in given
@@ -191,19 +208,34 @@ def _differences(found: ScopeMeta, wanted: ScopeMeta) -> dict[str, Any]:
     }
 
 
-def _check_patch(meta: ScopeMeta, change: Edit) -> None:
-    """Refuse what a reader would leave out, before it is written."""
-    fixed = sorted(change.patch.keys() & meta.identity)
+def _check_patch(kind: ScopeKind, patch: dict[str, Any]) -> None:
+    """Refuse what a reader would leave out, before it is written.
+
+    Fields are valid each for itself, and what a patch adds to a mapping is, whatever that holds.
+    """
+    record = META[kind]
+    fixed = sorted(patch.keys() & record.identity)
     if fixed:
         raise InvalidInputError(
-            f"{fixed[0]!r} is part of what a {meta.kind} is, and never changes",
+            f"{fixed[0]!r} is part of what a {kind} is, and never changes",
             cure="make another one, and an alias or a tag that says what they have in common",
             argument=fixed[0],
         )
-    _, refused = effective(meta, [change])
-    if refused:
+    strange = sorted(patch.keys() - record.model_fields.keys())
+    if strange:
         raise InvalidInputError(
-            f"the edit would leave no valid record: {refused[0].details['place']}",
-            cure="give a value of the type that the field wants",
-            argument=str(refused[0].details["place"]),
+            f"a {kind} has no field {strange[0]!r}",
+            cure="say what is your own in `tags` or `labels`",
+            argument=strange[0],
         )
+    some = {"format": FORMAT, "kind": kind, "uid": _ANY, "name": "", "created_at": _LONG_AGO}
+    said = json.dumps(merge_patch(some, encode(patch, "patch"))).encode()
+    try:
+        record.from_json(said, "the edit")
+    except FormatError as error:
+        place = str(error.details["place"])
+        raise InvalidInputError(
+            f"the edit would leave no valid record: {place}",
+            cure="give a value of the type that the field wants",
+            argument=place,
+        ) from error

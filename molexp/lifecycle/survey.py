@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from molexp.disk import layout
@@ -147,10 +147,15 @@ def scope_record(directory: Directory, kind: type[AnyMeta], problems: Problems) 
     return edited(directory, read(directory, layout.META, kind), problems)
 
 
-def edited(directory: Directory, meta: AnyMeta, problems: Problems) -> AnyMeta:
-    """A scope's record with all edits in its directory; those that do not fit join ``problems``."""
+def edited(
+    directory: Directory, meta: AnyMeta, problems: Problems, names: Sequence[str] | None = None
+) -> AnyMeta:
+    """A scope's record with all edits in its directory; those that do not fit join ``problems``.
+
+    ``names`` is what lies there, for whoever knows it.
+    """
     edits: list[Edit] = []
-    for name in _names(directory, "", problems):
+    for name in _names(directory, "", problems) if names is None else names:
         if name.startswith(layout.EDITS_PREFIX):
             lines = _lines(directory, name, ["edit"], problems)
             edits += [line.record for line in lines if isinstance(line.record, Edit)]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, Union, get_args
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import Field, ValidationError
 
 from molexp.errors import AlreadyExistsError, FormatError, InvalidInputError
 from molexp.model.codec import decode
@@ -95,22 +95,23 @@ class Asset(Record):
     tags: Tags = Field(default_factory=dict)
     meta: FreeMapping = Field(default_factory=dict)
 
-    _home: Home | None = PrivateAttr(default=None)
+    __slots__ = ("_home",)  # no part of the record, and of no equality
 
     def placed(self, home: Home) -> Self:
         """This asset, which from now on knows where it is."""
-        self._home = home
+        object.__setattr__(self, "_home", home)
         return self
 
     def home(self, scope_dir: StrPath | None = None) -> Home:
         """Where it is; raises InvalidInputError for an asset that is only a record."""
-        if self._home is None:
+        home: Home | None = getattr(self, "_home", None)
+        if home is None:
             raise InvalidInputError(
                 f"the asset {self.name!r} was made from text, and does not know where it lies",
                 cure="ask its run or workspace for it: `run.assets.get(…)`",
                 argument="asset",
             )
-        return self._home if scope_dir is None else self._home.at(scope_dir)
+        return home if scope_dir is None else home.at(scope_dir)
 
     @property
     def scope(self) -> str:

@@ -7,25 +7,28 @@ import re
 from molexp.errors import InvalidNameError
 from molexp.model.names import check_name
 
-ENTROPY_BYTES = 10  # what a ULID takes from the caller's source of randomness
+ENTROPY_BYTES = 16  # what a ULID takes from the caller's source of randomness: 5 bits of each
+RUN_ENTROPY_BYTES = 8
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
+_DIGITS = bytes(map(ord, _CROCKFORD)) * 8  # the digit that each byte gives
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 _RUN_SUFFIX = "abcdefghijkmnpqrstuvwxyz23456789"  # no l, o, 0, 1: read aloud without mistakes
+_LETTERS = bytes(map(ord, _RUN_SUFFIX)) * 8
 
 
 def ulid(milliseconds: int, entropy: bytes) -> str:
-    """The ULID of a moment (since 1970) and ten random bytes; sorts by that moment.
+    """The ULID of a moment (since 1970) and sixteen random bytes; sorts by that moment.
 
-    >>> ulid(1469918176385, bytes(10))
+    >>> ulid(1469918176385, bytes(16))
     '01ARYZ6S410000000000000000'
     """
     if not 0 <= milliseconds < 1 << 48 or len(entropy) != ENTROPY_BYTES:
-        raise ValueError("a ULID is made of 48 bits of time and ten bytes of entropy")
-    number = milliseconds << 80 | int.from_bytes(entropy, "big")
-    pairs = _PAIRS
-    return "".join([pairs[number >> shift & 1023] for shift in range(120, -1, -10)])
+        raise ValueError("a ULID is made of 48 bits of time and sixteen bytes of entropy")
+    pairs, at = _PAIRS, milliseconds
+    first = pairs[at >> 40] + pairs[at >> 30 & 1023] + pairs[at >> 20 & 1023]
+    return first + pairs[at >> 10 & 1023] + pairs[at & 1023] + entropy.translate(_DIGITS).decode()
 
 
 def is_ulid(text: str) -> bool:
@@ -34,11 +37,10 @@ def is_ulid(text: str) -> bool:
 
 
 def run_id(stamp: str, entropy: bytes) -> str:
-    """A run's id from its start, ``20261120-201512``, and at least five random bytes."""
-    if len(entropy) < 5:
-        raise ValueError("a run id is made of at least five bytes of entropy")
-    number = int.from_bytes(entropy[:5], "big")
-    return f"{stamp}-" + "".join(_RUN_SUFFIX[number >> shift & 31] for shift in range(35, -1, -5))
+    """A run's id from its start, ``20261120-201512``, and eight random bytes."""
+    if len(entropy) != RUN_ENTROPY_BYTES:
+        raise ValueError("a run id is made of eight bytes of entropy")
+    return f"{stamp}-{entropy.translate(_LETTERS).decode()}"
 
 
 def check_run_id(text: str) -> str:

@@ -22,6 +22,7 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 def check_name(name: str) -> str:
     """Return ``name`` if it can be one file or directory; raises InvalidNameError with the rule."""
+    _check_text(name)
     if len(name) <= MAX_SLUG and _ORDINARY.fullmatch(name) and name.split(".")[0] not in _DEVICES:
         return name
     rule = _broken_rule(name)
@@ -37,6 +38,7 @@ def check_name(name: str) -> str:
 
 def check_path(path: str) -> str:
     """Return ``path`` if it is names joined by ``/``; raises InvalidNameError with the rule."""
+    _check_text(path)
     if len(path.encode("utf-8", "replace")) > MAX_PATH_BYTES:
         raise InvalidNameError(
             f"the path {path[:40]!r}… is refused: it is longer than {MAX_PATH_BYTES} bytes",
@@ -47,6 +49,16 @@ def check_path(path: str) -> str:
     for name in path.split("/"):
         check_name(name)
     return path
+
+
+def _check_text(name: object) -> None:
+    if not isinstance(name, str):
+        raise InvalidNameError(
+            f"the name {name!r} is refused: it is a {type(name).__qualname__}, and no text",
+            cure="give a text; a path is saved as content: `save(name, path)`",
+            name=str(name),
+            rule="text",
+        )
 
 
 def _broken_rule(name: str) -> str | None:
@@ -107,6 +119,7 @@ def slug(name: str) -> str:
     >>> slug("QM9, second try")
     'qm9-second-try'
     """
+    _check_text(name)
     folded = unicodedata.normalize("NFKC", name).lower()
     result = re.sub(r"[^a-z0-9]+", "-", folded).strip("-")[:MAX_SLUG].rstrip("-")
     if not result:

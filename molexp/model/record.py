@@ -7,9 +7,10 @@ one wrote. It changes through :meth:`Record.evolve` alone, which validates.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, KeysView, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
+from functools import cache
 from math import isfinite
 from typing import Annotated, Any, ClassVar, Self
 
@@ -29,7 +30,7 @@ from pydantic import (
 from pydantic_core import PydanticSerializationError
 
 from molexp.errors import FormatError, FormatVersionError, InvalidInputError
-from molexp.model.codec import decode, encode
+from molexp.model.codec import decode, encode, is_plain
 
 FORMAT = 1
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -44,7 +45,9 @@ def _free(value: Any, info: ValidationInfo) -> Any:
 def _free_mapping(value: Any, info: ValidationInfo) -> Any:
     if not isinstance(value, Mapping):
         raise ValueError("should be an object")
-    return _free(value, info) if value else {}
+    if is_plain(value):
+        return dict(value)
+    return _free(value, info)
 
 
 def _number(value: Any, info: ValidationInfo) -> Any:
@@ -62,6 +65,8 @@ def _utc(value: Any, validate: Callable[[Any], Any], info: ValidationInfo) -> da
 
     The inner validator is never asked: it would take a number for a time. It stays for its printer.
     """
+    if type(value) is datetime and value.tzinfo is UTC:
+        return value
     if info.mode == "json" and isinstance(value, str) and _TIME.fullmatch(value):
         value = datetime.fromisoformat(value.upper())
     if not isinstance(value, datetime) or value.tzinfo is None:
@@ -75,7 +80,7 @@ def _utc(value: Any, validate: Callable[[Any], Any], info: ValidationInfo) -> da
 
 
 def _encoded(value: Any) -> Any:
-    return encode(value) if value else value  # most mappings are empty
+    return value if isinstance(value, dict) and is_plain(value) else encode(value)
 
 
 _EncodedFree = PlainSerializer(_encoded, return_type=Any, when_used="json")
@@ -128,23 +133,54 @@ class Record(BaseModel):
 
     def evolve(self, **changes: object) -> Self:
         """A copy with some fields changed, validated whole; raises InvalidInputError."""
-        self._check_fields(changes)
+        self._check_fields(changes.keys())
         return self._validated({**dict(self), **changes})
 
     @classmethod
     def make(cls, **values: object) -> Self:
         """A new record from Python values; raises InvalidInputError naming the field."""
-        cls._check_fields(values)
+        cls._check_fields(values.keys())
         return cls._validated(values)
 
     @classmethod
-    def _check_fields(cls, names: Iterable[str]) -> None:
-        for name in names:
-            if name not in cls.model_fields:
+    def sure(cls, **values: Any) -> Self:
+        """A new record of values that are right already: nothing is looked at.
+
+        For what a run writes at every step, where the caller made every value itself; whatever a
+        user gave comes in through :meth:`make`.
+        """
+        made = cls.__new__(cls)
+        fields = {**cls._plain_defaults(), **values}
+        for name in cls._empty_mappings():
+            if name not in values:
+                fields[name] = {}
+        object.__setattr__(made, "__dict__", fields)
+        object.__setattr__(made, "__pydantic_fields_set__", set(values))
+        object.__setattr__(made, "__pydantic_extra__", {})
+        object.__setattr__(made, "__pydantic_private__", None)
+        return made
+
+    @classmethod
+    @cache
+    def _plain_defaults(cls) -> dict[str, Any]:
+        fields = cls.model_fields.items()
+        return {name: field.get_default(call_default_factory=True) for name, field in fields}
+
+    @classmethod
+    @cache
+    def _empty_mappings(cls) -> tuple[str, ...]:
+        defaults = cls._plain_defaults().items()
+        return tuple(name for name, default in defaults if isinstance(default, dict))
+
+    @classmethod
+    def _check_fields(cls, names: KeysView[str]) -> None:
+        fields = cls.__pydantic_fields__
+        for name in () if fields.keys() >= names else names:
+            if name not in fields:
                 from difflib import get_close_matches  # for the error alone
 
-                near = get_close_matches(name, cls.model_fields)
-                all_of_them = ", ".join(cls.model_fields)
+                near = get_close_matches(name, fields)
+                all_of_them = ", ".join(fields)
                 raise InvalidInputError(
                     f"{cls.__name__} has no field {name!r}",
                     cure=f"did you mean {near[0]!r}?" if near else f"it has {all_of_them}",
@@ -252,6 +288,11 @@ def _first_problem(error: ValidationError) -> tuple[str, str]:
 
 def _writable(patch: dict[str, Any]) -> dict[str, Any]:
     """The patch, if it can be read again once it is written."""
+    if all(
+        is_plain(each) if isinstance(each, dict) else is_plain({"": each})
+        for each in patch.values()
+    ):
+        return patch
     decode(deepcopy(patch))
     encode(patch, "patch")
     return patch

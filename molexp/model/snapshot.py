@@ -20,14 +20,17 @@ class CapturedFile(Record):
 
 
 class CodeSnapshot(Record):
-    """Where the code stood: a commit, and exactly what differed from it."""
+    """Where the code stood: a commit, and exactly what differed from it.
+
+    ``dirty`` is null where nobody looked whether anything did.
+    """
 
     source: Literal["git", "files"]
     commit: str | None = None
     branch: str | None = None
     tag: str | None = None
     remote: str | None = None
-    dirty: bool = False
+    dirty: bool | None = None
     patch: Digest | None = None
     files: tuple[CapturedFile, ...] = ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import stat
@@ -15,7 +16,7 @@ from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.disk.digest import HashingWriter, hash_tree
 from molexp.errors import InvalidInputError
-from molexp.lifecycle.place import check_source, copy_file, copy_tree
+from molexp.lifecycle.place import check_apart, check_source, copy_file, copy_tree
 from molexp.model.asset import ArtifactAsset, Asset
 from molexp.recording.claim import Claim
 from molexp.recording.content import media_type, to_bytes
@@ -37,7 +38,7 @@ class Artifacts:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._open: list[BinaryArtifact] = []
+        self._open: list[BinaryArtifact | TextArtifact] = []
 
     def save(
         self,
@@ -92,14 +93,19 @@ class Artifacts:
                 argument="mode",
             )
         is_binary = "b" in mode
+        encoding = _checked(said)
         told = self._recorder.said(said.get("tags"), said.get("meta"), said.get("consumed", ()))
         told["mime"] = said.get("mime") or media_type(name, b"" if is_binary else "")
         claim = Claim(self._recorder.writing(), layout.ARTIFACTS, name)
-        raw = claim.file()
-        self._open = [each for each in self._open if not each.closed]
-        binary = BinaryArtifact(raw, claim, lambda: self._tell(claim, raw, told))
-        self._open.append(binary)
-        return binary if is_binary else TextArtifact(binary, said.get("encoding", "utf-8"))
+        opened: BinaryArtifact | TextArtifact
+        with claim.writing.at_work():
+            raw = claim.file()
+            opened = binary = BinaryArtifact(raw, claim, lambda: self._tell(claim, raw, told))
+            if not is_binary:
+                opened = TextArtifact(binary, encoding)
+            self._open = [each for each in self._open if not each.closed]
+            self._open.append(opened)  # or a text that nobody holds any more would be closed
+        return opened
 
     @contextmanager
     def directory(
@@ -116,10 +122,16 @@ class Artifacts:
         """
         said = self._recorder.said(tags, meta, consumed)
         claim = Claim(self._recorder.writing(), layout.ARTIFACTS, name)
-        with claim.directory() as made, claim.undone_on_error():
-            yield Path(os.path.abspath(made.path))
-            self._recorder.writing()
-            self._tell_tree(claim, made, said)
+        with claim.directory() as made:
+            try:
+                yield Path(os.path.abspath(made.path))
+            except BaseException:
+                claim.undo()
+                raise
+            if claim.is_mine:
+                with claim.undone_on_error():
+                    self._recorder.writing()
+                    self._tell_tree(claim, made, said)
 
     def close(self, *, failed: bool) -> None:
         """Close the files that a task left open; those of one that ``failed`` are no artifacts."""
@@ -131,6 +143,7 @@ class Artifacts:
     def _save_path(self, name: str, source: Path, said: dict[str, Any]) -> ArtifactAsset:
         check_source(source)
         real = Path(os.path.realpath(source))
+        check_apart(self._recorder.writing().site.root.path, real)
         claim = Claim(self._recorder.writing(), layout.ARTIFACTS, name)
         modes = claim.writing.site.modes
         with Directory.open(real.parent) as parent:
@@ -174,6 +187,27 @@ class Artifacts:
         )
 
 
+def _checked(said: Said) -> str:
+    """The encoding that is said, of what may be said at all."""
+    strange = sorted(said.keys() - Said.__annotations__.keys())
+    if strange:
+        raise InvalidInputError(
+            f"nothing is known of {strange[0]!r} when an artifact is opened",
+            cure=f"say any of {', '.join(Said.__annotations__)}",
+            argument=strange[0],
+        )
+    encoding = said.get("encoding", "utf-8")
+    try:
+        codecs.lookup(encoding)
+    except (LookupError, TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"there is no encoding {encoding!r}",
+            cure="say 'utf-8', or nothing",
+            argument="encoding",
+        ) from error
+    return encoding
+
+
 class BinaryArtifact(io.BufferedRandom):
     """A file that becomes an artifact when it is closed."""
 
@@ -193,6 +227,9 @@ class BinaryArtifact(io.BufferedRandom):
     def close(self) -> None:
         """Close the file, and write it down; raises StorageError, and then it is taken away."""
         if self.closed:
+            return
+        if not self._claim.is_mine:  # what a forked child inherited is its parent's to write
+            self.raw.close()
             return
         if self._is_abandoned:
             with suppress(OSError):
@@ -226,6 +263,10 @@ class TextArtifact(io.TextIOWrapper):
         """The artifact; None until it is closed."""
         return self._binary.asset
 
+    def abandon(self) -> None:
+        """Let it be no artifact: closing takes it away."""
+        self._binary.abandon()
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -233,5 +274,5 @@ class TextArtifact(io.TextIOWrapper):
         trace: TracebackType | None,
     ) -> None:
         if kind is not None:
-            self._binary.abandon()
+            self.abandon()
         self.close()

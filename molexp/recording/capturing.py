@@ -13,15 +13,14 @@ from molexp.capture.source import commit_of, read_source
 from molexp.capture.streams import Streams
 from molexp.disk import door, layout
 from molexp.errors import MolexpError
-from molexp.lifecycle import data, manifest
+from molexp.lifecycle import data
+from molexp.lifecycle.manifest import Account
 from molexp.lifecycle.site import Site
 from molexp.model.asset import LogAsset
-from molexp.model.execution import Message
 from molexp.model.scope import WorkflowSource
 from molexp.model.snapshot import CapturedFile, CodeSnapshot, Snapshot
 from molexp.recording.log import RUN
 from molexp.recording.recorder import Recorder
-from molexp.recording.writing import Writing
 
 ELSEWHERE = "what is printed is kept by another run of this process, and not here"
 
@@ -29,19 +28,26 @@ ELSEWHERE = "what is printed is kept by another run of this process, and not her
 class Capturing:
     """The streams and log records of one execution."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, account: Account) -> None:
         self._recorder = recorder
+        self._account = account
         self._streams: Streams | None = None
+        self._printed: dict[str, int] = {}
 
     @cached_property
     def handler(self) -> MessageHandler:
         """What keeps log records; those of the run's own logger at any time."""
-        return MessageHandler(self._keep)
+        handler = MessageHandler(self._keep)
+        self._account.messages = handler.messages
+        return handler
 
     @cached_property
     def logger(self) -> logging.Logger:
         """A logger whose records are kept, whether or not those of others are."""
-        return self.handler.logger()
+        logger = self.handler.logger()
+        if not self.handler.is_attached:
+            logger.addHandler(self.handler)
+        return logger
 
     def begin(self) -> None:
         """Keep what is logged, and what is printed if no other run of this process does."""
@@ -58,12 +64,14 @@ class Capturing:
         if "handler" in self.__dict__ and self.handler.is_attached:
             self.handler.detach()
         streams, self._streams = self._streams, None
-        if streams is None:
+        if streams is not None:
+            streams.end()
+            self._printed.update(streams.sizes)
+        if not self._printed:
             return
-        streams.end()
         writing = self._recorder.unchecked()
         logs = writing.inside(layout.LOGS)
-        for name, size in streams.sizes.items():
+        for name, size in [*self._printed.items()]:
             if size:
                 writing.batch.wrote(logs, name)
                 self._recorder.tell_asset(
@@ -76,14 +84,9 @@ class Capturing:
             else:  # nothing was printed: no file says so
                 with suppress(OSError):
                     door.unlink(logs.fd, name)
+            del self._printed[name]  # an end that is refused meanwhile goes on with the rest
         with suppress(OSError):
             door.rmdir(writing.place.fd, layout.LOGS)
-
-    def messages(self, writing: Writing) -> tuple[Message, ...]:
-        """The first warnings of all who write in the execution."""
-        if writing.is_alone:
-            return tuple(self.handler.messages) if "handler" in self.__dict__ else ()
-        return manifest.warnings(writing.place)
 
     def _keep(self, line: bytes) -> None:
         writing = self._recorder.unchecked()
@@ -99,15 +102,15 @@ def snapshot(site: Site, workflow: WorkflowSource | None) -> Snapshot:
     if workflow is not None and workflow.path is not None:
         try:
             code = _code(site, Path(workflow.path))
-        except MolexpError as error:
+        except (MolexpError, OSError) as error:
             problems.append(str(error))
     environment = capture_environment()
     return Snapshot(code=code, environment=environment, problems=tuple(problems))
 
 
 def _code(site: Site, path: Path) -> CodeSnapshot:
-    status = path.stat()
     kept = data.keep_object(site, read_source(path))
+    status = path.stat()
     commit = commit_of(path)
     file = CapturedFile(
         path=str(path), size=status.st_size, mtime_ns=status.st_mtime_ns, object=kept

@@ -14,6 +14,7 @@ from molexp.errors import InvalidInputError
 from molexp.lifecycle.place import check_source, copy_file
 from molexp.model.asset import CheckpointAsset
 from molexp.model.codec import encode
+from molexp.model.names import check_path
 from molexp.recording.claim import Claim
 from molexp.recording.content import JSON, to_bytes
 from molexp.recording.find import History
@@ -43,13 +44,15 @@ class Checkpoints:
         given, or ``data["step"]``. ``load()["data"]`` gives the data back.
         """
         said = self._recorder.said(tags, meta)
+        check_path(name)  # what is claimed has a suffix, which may make a name of none
         step = _step(step, data)
         writing = self._recorder.writing()
         parent = self.latest()
         content, suffix = _content(data)
+        if isinstance(content, Path):
+            _check_file(content)
         claim = Claim(writing, layout.CHECKPOINTS, f"{name}{suffix}")
         if isinstance(content, Path):
-            check_source(content)
             real = Path(os.path.realpath(content))
             mode = writing.site.modes.ended_file
             with Directory.open(real.parent) as above:
@@ -82,7 +85,7 @@ class Checkpoints:
 
     def latest(self) -> CheckpointAsset | None:
         """The newest checkpoint of this execution, else of the one that it resumed."""
-        if self._newest is None:
+        if self._newest is None or not self._recorder.reading().is_alone:
             self._newest = self._history.latest_checkpoint()
         return self._newest
 
@@ -91,9 +94,14 @@ def _step(step: Any, data: Any) -> int | None:
     if step is None:
         said = data.get("step") if isinstance(data, Mapping) else None
         return said if _counts(said) else None
+    return check_step(step)
+
+
+def check_step(step: Any) -> int:
+    """Return a step that can be gone on from; raises InvalidInputError."""
     if not _counts(step):
         raise InvalidInputError(
-            f"the step of a checkpoint is {step!r}",
+            f"the step is {step!r}",
             cure="count steps by integers from 0",
             argument="step",
         )
@@ -102,6 +110,16 @@ def _step(step: Any, data: Any) -> int | None:
 
 def _counts(step: object) -> bool:
     return isinstance(step, int) and not isinstance(step, bool) and 0 <= step < 1 << 63
+
+
+def _check_file(path: Path) -> None:
+    check_source(path)
+    if path.is_dir():
+        raise InvalidInputError(
+            f"{path} is a directory, and a checkpoint is one file",
+            cure="pack it, or save it as an artifact: `ctx.artifact.save(name, path)`",
+            argument="data",
+        )
 
 
 def _content(data: Any) -> tuple[bytes | memoryview | Path, str]:

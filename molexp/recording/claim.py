@@ -11,8 +11,9 @@ from molexp.disk import door
 from molexp.disk.beneath import Directory
 from molexp.disk.digest import HashingWriter
 from molexp.disk.trash import delete
+from molexp.errors import TransitionError
 from molexp.model.manifest import FileEntry
-from molexp.model.names import Siblings, check_path
+from molexp.model.names import check_path
 from molexp.recording.writing import Writing
 
 Made = TypeVar("Made")
@@ -30,15 +31,17 @@ class Claim:
         self.version = 1
         above, _, self._base = f"{top}/{name}".rpartition("/")
         self._above = self._entry = above
-        at = top
-        for step in name.split("/"):
-            writing.siblings.setdefault(at, Siblings()).add(step)
-            at = f"{at}/{step}"
+        writing.know(top, name)
 
     @property
     def path(self) -> str:
         """What was claimed, relative to the execution."""
         return f"{self._above}/{self._entry}"
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether it is this process that claimed it, and not the one that forked it."""
+        return self.writing.pid == os.getpid()
 
     def file(self) -> HashingWriter:
         """Claim a new file, to write to."""
@@ -61,7 +64,8 @@ class Claim:
             version = f".v{self.version}" if self.version > 1 else ""
             self._entry = f"{stem}{version}{suffix}"
             try:
-                created = create(above, self._entry)
+                with writing.at_work():
+                    created = create(above, self._entry)
             except FileExistsError:
                 self.version += 1
                 continue
@@ -73,21 +77,24 @@ class Claim:
     def undone_on_error(self) -> Iterator[None]:
         """Take away what was claimed if the block does not make an asset of it."""
         try:
-            yield
+            with self.writing.at_work():
+                yield
         except BaseException:
             self.undo()
             raise
 
     def undo(self) -> None:
         """Take away what was claimed; what cannot be taken away is an orphan."""
-        with suppress(OSError):
+        if not self.is_mine:
+            return  # a forked child leaves a block of its parent, who goes on in it
+        with suppress(OSError, TransitionError), self.writing.at_work():
             delete(self.writing.inside(self._above), self._entry)
 
     def wrote(self, file: HashingWriter) -> None:
         """Note what a file that is complete holds."""
         writing = self.writing
         writing.batch.wrote(writing.inside(self._above), self._entry)
-        writing.known[self.path] = FileEntry(
+        writing.known[self.path] = FileEntry.sure(
             path=self.path,
             size=file.size,
             mtime_ns=file.mtime_ns,

@@ -34,9 +34,9 @@ def to_bytes(content: Any) -> bytes | memoryview:
     return json.dumps(_plain(content), indent=1, ensure_ascii=False).encode()
 
 
-def media_type(name: str, content: Any) -> str | None:
+def media_type(name: object, content: Any) -> str | None:
     """The media type by the name, else by what is saved under it."""
-    guessed = mimetypes.guess_type(name)[0]
+    guessed = mimetypes.guess_type(name)[0] if isinstance(name, str) else None
     if guessed is not None or isinstance(content, bytes | bytearray | memoryview | os.PathLike):
         return guessed
     return "text/plain" if isinstance(content, str) else JSON

@@ -18,13 +18,14 @@ from molexp.lifecycle.place import check_source
 from molexp.lifecycle.site import Site, new_uid, now
 from molexp.model.asset import Asset, CheckpointAsset, DataAsset, OutputAsset, Producer
 from molexp.model.codec import Json, encode
-from molexp.model.execution import ExecutionState, Input
+from molexp.model.execution import TERMINAL, ExecutionState, Input
+from molexp.model.names import check_path
 from molexp.model.parameters import ParameterSet
-from molexp.model.scope import Address, RunMeta, ScopeKind
+from molexp.model.scope import Address, ScopeKind
 from molexp.recording import session
 from molexp.recording.artifact import Artifacts
-from molexp.recording.checkpoint import Checkpoints
-from molexp.recording.find import History, find_asset
+from molexp.recording.checkpoint import Checkpoints, check_step
+from molexp.recording.find import History, find_asset, resolved
 from molexp.recording.log import Log
 from molexp.recording.metric import Metrics
 from molexp.recording.recorder import Recorder
@@ -37,68 +38,63 @@ class Config(dict[str, Any]):
     name: str | None = None
 
 
-class RunContext:
-    """A run while it is recorded; leaving the block ends its execution.
-
-    Every call may raise CancelledError once somebody asked for that, and TransitionError after
-    the end.
-    """
+class Facts:
+    """What the execution is that a context records: where, with what, and going on from where."""
 
     def __init__(self, recorded: Session) -> None:
         self._session = recorded
         self._recorder: Recorder = recorded.recorder
+
+    @property
+    def run_dir(self) -> Path:
+        """The directory of the run."""
+        return Path(os.path.abspath(self._recorder.unchecked().run.path))
+
+    @property
+    def execution_dir(self) -> Path:
+        """The directory of this execution."""
+        return self.run_dir / layout.execution_name(self._recorder.number)
+
+    @property
+    def execution_id(self) -> str:
+        """The uid of this execution."""
+        return self._recorder.start.uid
+
+    @property
+    def work_dir(self) -> Path:
+        """A directory for whatever the task, or a program that it calls, writes by itself."""
+        self._recorder.writing().inside(layout.WORK)
+        return self.execution_dir / layout.WORK
+
+    @property
+    def params(self) -> Mapping[str, Json]:
+        """The parameters of the run."""
+        return ParameterSet(self._session.meta.parameters)
+
+    @property
+    def config(self) -> Config:
+        """The configuration of this execution."""
+        config = Config(self._recorder.start.config)
+        config.name = self._recorder.start.profile
+        return config
+
+    @property
+    def logger(self) -> logging.Logger:
+        """A logger whose records are kept with time, level and name."""
+        return self._session.capturing.logger
+
+    @property
+    def resumed_step(self) -> int | None:
+        """The step that this execution goes on from; None if it began anew."""
+        return self._recorder.start.resumed_step
+
+
+class Uses(Facts):
+    """What a task uses, and what it lets others use."""
+
+    def __init__(self, recorded: Session) -> None:
+        super().__init__(recorded)
         self._history: History = recorded.history
-        self._logs: dict[str, Log] = {}
-        self.artifact: Artifacts = recorded.artifacts
-        self.metrics: Metrics = recorded.metrics
-        self.checkpoint = Checkpoints(self._recorder, self._history)
-        recorded.context = self
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str] | None = None) -> Self:
-        """The execution in a directory, or the newest of the run in it, to write in it as well.
-
-        Without a path it is the one that the process which started this one is at work in. Raises
-        NotFoundError. What has ended can be read, and not be written to.
-        """
-        joined = join(path)
-        if isinstance(joined.context, cls):
-            return joined.context
-        return cls(joined)
-
-    def log(self, name: str) -> Log:
-        """The log of a name; the one called ``run`` begins with the story of the execution."""
-        found = self._logs.get(name)
-        if found is None:
-            found = self._logs.setdefault(name, Log(self._recorder, name))
-        return found
-
-    def metric(self, key: str, value: float, *, step: int | None = None) -> None:
-        """Add one value of a metric; raises InvalidInputError for what is no number."""
-        self.metrics.scalar(key, value, step=step)
-
-    def checkpoint_step(self, step: int, data: Any = None) -> CheckpointAsset:
-        """A checkpoint that is called after its step."""
-        return self.checkpoint(f"step-{step}", data, step=step)
-
-    def set_result(self, name: str, value: Any) -> OutputAsset:
-        """Leave a value as a result; setting it again replaces it.
-
-        Raises InvalidInputError for what JSON cannot say.
-        """
-        encode(value, f"the result {name!r}")
-        writing = self._recorder.writing()
-        before = self._recorder.assets.get(name)
-        uid = before.asset_id if isinstance(before, OutputAsset) else new_uid()
-        said = self._recorder.said()
-        return self._recorder.tell_asset(
-            OutputAsset, writing, asset_id=uid, name=name, value=value, **said
-        )
-
-    def get_result(self, name: str, default: Any = None) -> Any:
-        """A result of this execution, else of the newest before it that has one."""
-        found = self._history.result(name)
-        return found.value if found is not None else default
 
     def find_asset(self, name: str) -> Asset:
         """The asset that a name means here, written down as used by the active task.
@@ -106,6 +102,10 @@ class RunContext:
         This run's executions come first, the newest before others; then the data of its experiment,
         project and workspace. Raises NotFoundError naming what is near and where it looked.
         """
+        if not isinstance(name, str):
+            raise InvalidInputError(
+                f"no asset is called {name!r}", cure="give its name, a text", argument="name"
+            )
         writing = self._recorder.writing()
         asset = find_asset(writing.site, writing.address, self._history, name)
         own = self._recorder.assets.get(name)
@@ -114,7 +114,7 @@ class RunContext:
         return asset
 
     def use(self, asset: Asset) -> None:
-        """Write down that the active task used an asset."""
+        """Write down that the active task used an asset that was found elsewhere."""
         self._recorder.use(asset)
 
     def input(
@@ -164,12 +164,20 @@ class RunContext:
                 cure="publish it from the run that made it",
                 argument="asset",
             )
+        if asset.content_hash is None:
+            raise InvalidInputError(
+                f"the {asset.kind} {asset.name!r} has no bytes that are final",
+                cure="publish an artifact; a log is final when its execution has ended",
+                argument="asset",
+            )
         execution, run = producer, self._recorder.start.run
         task = asset.producer.task if asset.producer is not None else None
         said = Producer.make(run=run, execution=execution, task=task)
         target = type(address)(address[: kinds.index(ScopeKind(scope))])
         label = name or asset.name.rpartition("/")[2]
-        return data.publish_asset(writing.site, target, label, asset, said, str(address))
+        site = writing.site
+        made = data.publish_asset(site, target, label, asset, said, str(address))
+        return resolved(site, made)
 
     def get_data_dir(self, name: str, fallback: str | os.PathLike[str] | None = None) -> Path:
         """The directory of the data that a name means, else ``fallback``; written down as used."""
@@ -184,52 +192,72 @@ class RunContext:
         found = asset.absolute_path()
         return found if found.is_dir() else found.parent
 
+
+class RunContext(Uses):
+    """A run while it is recorded; leaving the block ends its execution.
+
+    Every call may raise CancelledError once somebody asked for that, and TransitionError after
+    the end.
+    """
+
+    def __init__(self, recorded: Session) -> None:
+        super().__init__(recorded)
+        self._logs: dict[str, Log] = {}
+        self.artifact: Artifacts = recorded.artifacts
+        self.metrics: Metrics = recorded.metrics
+        self.checkpoint = Checkpoints(self._recorder, self._history)
+        recorded.context = self
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str] | None = None) -> Self:
+        """The execution in a directory, or the newest of the run in it, to write in it as well.
+
+        Without a path it is the one that the process which started this one is at work in. Raises
+        NotFoundError. What has ended can be read, and not be written to.
+        """
+        joined = join(path)
+        if isinstance(joined.context, cls):
+            return joined.context
+        return cls(joined)
+
+    def log(self, name: str) -> Log:
+        """The log of a name; the one called ``run`` begins with the story of the execution."""
+        found = self._logs.get(name)
+        if found is None:
+            found = self._logs.setdefault(name, Log(self._recorder, name))
+        return found
+
+    def metric(self, key: str, value: float, *, step: int | None = None) -> None:
+        """Add one value of a metric; raises InvalidInputError for what is no number."""
+        self.metrics.scalar(key, value, step=step)
+
+    def checkpoint_step(self, step: int, data: Any = None) -> CheckpointAsset:
+        """A checkpoint that is called after its step."""
+        return self.checkpoint(f"step-{step}", data, step=step)
+
+    def set_result(self, name: str, value: Any) -> OutputAsset:
+        """Leave a value as a result; setting it again replaces it.
+
+        Raises InvalidNameError, and InvalidInputError for what JSON cannot say.
+        """
+        check_path(name)
+        encode(value, f"the result {name!r}")
+        writing = self._recorder.writing()
+        before = self._recorder.assets.get(name)
+        uid = before.asset_id if isinstance(before, OutputAsset) else new_uid()
+        said = self._recorder.said()
+        return self._recorder.tell_asset(
+            OutputAsset, writing, asset_id=uid, name=name, value=value, **said
+        )
+
+    def get_result(self, name: str, default: Any = None) -> Any:
+        """A result of this execution, else of the newest before it that has one."""
+        found = self._history.result(name)
+        return found.value if found is not None else default
+
     def set_active_task(self, name: str | None) -> None:
         """Say which task makes and uses what comes next in this thread."""
         self._recorder.task = name
-
-    @property
-    def run_dir(self) -> Path:
-        """The directory of the run."""
-        return Path(os.path.abspath(self._recorder.unchecked().run.path))
-
-    @property
-    def execution_dir(self) -> Path:
-        """The directory of this execution."""
-        return self.run_dir / layout.execution_name(self._recorder.number)
-
-    @property
-    def execution_id(self) -> str:
-        """The uid of this execution."""
-        return self._recorder.start.uid
-
-    @property
-    def work_dir(self) -> Path:
-        """A directory for whatever the task, or a program that it calls, writes by itself."""
-        self._recorder.writing().inside(layout.WORK)
-        return self.execution_dir / layout.WORK
-
-    @property
-    def params(self) -> Mapping[str, Json]:
-        """The parameters of the run."""
-        return ParameterSet(self._session.meta.parameters)
-
-    @property
-    def config(self) -> Config:
-        """The configuration of this execution."""
-        config = Config(self._recorder.start.config)
-        config.name = self._recorder.start.profile
-        return config
-
-    @property
-    def logger(self) -> logging.Logger:
-        """A logger whose records are kept with time, level and name."""
-        return self._session.capturing.logger
-
-    @property
-    def resumed_step(self) -> int | None:
-        """The step that this execution goes on from; None if it began anew."""
-        return self._recorder.start.resumed_step
 
     def check(self) -> None:
         """Look at once whether somebody asked to pause or to cancel."""
@@ -241,6 +269,8 @@ class RunContext:
 
     def suspend(self, at_step: int | None = None, reason: str | None = None) -> None:
         """End this execution on purpose; the next start goes on from there. Leave the block now."""
+        if at_step is not None:
+            check_step(at_step)
         self._session.end(ExecutionState.SUSPENDED, step=at_step, reason=reason)
 
     def end(self, status: str = "succeeded", reason: str | None = None) -> None:
@@ -248,6 +278,13 @@ class RunContext:
 
         Raises ConflictError if somebody else has ended it.
         """
+        ends = sorted(TERMINAL)
+        if status not in ends:
+            raise InvalidInputError(
+                f"an execution does not end as {status!r}",
+                cure=f"say {' or '.join(map(repr, map(str, ends)))}",
+                argument="status",
+            )
         self._session.end(ExecutionState(status), reason=reason)
 
     def __enter__(self) -> Self:
@@ -289,7 +326,6 @@ class RunContext:
 def start(
     site: Site,
     address: Address,
-    meta: RunMeta,
     *,
     again: bool = False,
     capture: bool = True,
@@ -308,15 +344,14 @@ def start(
             check_source(Path(value))
         elif not isinstance(value, Asset):
             encode(value, f"the input {name!r}")
-    context = RunContext(
-        session.start(
-            site, address, meta, again=again, capture=capture, profile=profile, config=config
-        )
+    started = session.start(
+        site, address, again=again, capture=capture, profile=profile, config=config
     )
+    context = RunContext(started)
     try:
         for name, value in used.items():
             if isinstance(value, Asset):
-                context.use(value)
+                started.recorder.use(value, name)
             elif isinstance(value, os.PathLike):
                 context.input(name, path=value)
             else:

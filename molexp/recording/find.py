@@ -33,22 +33,27 @@ class History:
 
     def executions(self) -> Iterator[ExecutionSurvey]:
         """This one, and those before it that were not deleted."""
-        writing = self._recorder.unchecked()
+        writing = self._recorder.reading()
         yield survey.execution(writing.number, writing.place, [])
         yield from self.before()
 
     def before(self) -> list[ExecutionSurvey]:
         """The executions before this one, the newest first."""
         if self._before is None:
-            run = self._recorder.unchecked().run
-            found = survey.executions(run, [])
-            self._before = [each for each in found if each.number < self._recorder.number][::-1]
+            run = self._recorder.reading().run
+            hidden = survey.scope_record(run, RunMeta, []).deleted
+            self._before = [
+                each
+                for each in survey.executions(run, [])
+                if each.number < self._recorder.number
+                and (each.start is None or each.start.uid not in hidden)
+            ][::-1]
         return self._before
 
     def find(self, name: str) -> Asset | None:
         """The newest asset of a name: of the newest execution, and in it of the highest version."""
         own = self._recorder.assets.get(name)
-        writing = self._recorder.unchecked()
+        writing = self._recorder.reading()
         if own is not None and writing.is_alone:
             return own
         for each in self.executions():
@@ -92,7 +97,7 @@ class History:
                 return None
             found = newest_checkpoint(each)
             if found is not None:
-                writing = self._recorder.unchecked()
+                writing = self._recorder.reading()
                 return found.placed(place_of(writing, each.number, found))
         return None
 
@@ -123,17 +128,16 @@ def resume_point(executions: list[ExecutionSurvey]) -> tuple[str | None, int | N
 def find_asset(site: Site, address: Address, history: History, name: str) -> Asset:
     """The asset that a name means to a run; raises NotFoundError saying where it was looked for.
 
-    The run's own come first, the newest execution's before others; then the data of its experiment,
-    project and workspace, the newest version of each.
+    What the run made comes first, the newest execution's before others; then the data of the run,
+    its experiment, project and workspace, the newest version of each.
     """
     found: Asset | None = history.find(name)
     if found is not None:
         return found
     known = history.names()
-    looked = [f"run {address[-1]}"]
-    at = address
-    while at:
-        at = at.parent
+    looked: list[str] = []
+    for depth in range(len(address), -1, -1):
+        at = Address(address[:depth])
         all_of_it = data.versions(site, at)
         looked.append(f"{at.kind} {at}".strip())
         known |= {each.name for each in all_of_it}
@@ -165,11 +169,11 @@ def resolved(site: Site, asset: DataAsset) -> DataAsset:
     path = layout.scope_path(run)
     below = layout.execution_name(asset.producer.execution)
     try:
-        with site.root.enter(f"{path}/{below}") as place:
+        with site.enter(f"{path}/{below}") as place:
             for each in survey.execution(asset.producer.execution, place, []).assets:
                 if each.asset_id == asset.refers_to and each.path is not None:
                     scope_dir = site.root.where(path)
-                    return asset.placed(Place(scope_dir, str(run), f"{below}/{each.path}"))
+                    return asset.placed(Place(scope_dir, asset.scope, f"{below}/{each.path}"))
     except MolexpError:
         pass  # whoever reads its bytes is told that they are not there
     return asset
@@ -179,7 +183,7 @@ def _run_at(site: Site, address: str, uid: str) -> Address | None:
     """The address, if the run with this uid lies there."""
     try:
         parsed = Address.parse(address)
-        with site.root.enter(layout.scope_path(parsed)) as directory:
+        with site.enter(layout.scope_path(parsed)) as directory:
             return parsed if read(directory, layout.META, RunMeta).uid == uid else None
     except MolexpError:
         return None

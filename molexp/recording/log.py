@@ -10,7 +10,7 @@ from molexp.disk.ledger import LineReader, entries, tail
 from molexp.errors import InvalidInputError, MolexpError, NotFoundError
 from molexp.model.asset import Asset, LogAsset
 from molexp.model.execution import Input, Start, StateChange
-from molexp.model.names import Siblings, check_path
+from molexp.model.names import check_path
 from molexp.recording.recorder import Recorder
 from molexp.recording.writing import Writing
 
@@ -40,12 +40,13 @@ class Log:
         writing = self._recorder.writing()
         file = writing.files.get(self._path)
         if file is None:
+            writing.know(layout.LOGS, self.name)
             file = writing.lines(self._path, lambda path: self._register(writing, path))
-        file.append(f"{text}\n".encode("utf-8", "backslashreplace"))
+        writing.append(file, f"{text}\n".encode("utf-8", "backslashreplace"))
 
     def tail(self, lines: int = 10) -> list[str]:
         """The last lines, of all who write in it."""
-        place = self._recorder.unchecked().place
+        place = self._recorder.reading().place
         found: list[str] = []
         for path in paths(place, self.name):
             found += [line.decode("utf-8", "replace") for line in tail(place, path, lines)]
@@ -55,11 +56,10 @@ class Log:
 
     def read(self) -> str:
         """All of it; of several writers, one after the other."""
-        place = self._recorder.unchecked().place
+        place = self._recorder.reading().place
         return read_log(place, self.name)
 
     def _register(self, writing: Writing, path: str) -> None:
-        writing.siblings.setdefault(layout.LOGS, Siblings()).add(self.name)
         self._recorder.tell_asset(LogAsset, writing, name=self.name, path=path, mime="text/plain")
 
 

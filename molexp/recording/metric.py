@@ -18,9 +18,8 @@ from molexp.recording.recorder import Recorder
 class Metrics:
     """``ctx.metric(key, value, step=)``, also as ``ctx.metrics.scalar``."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        self.summaries = Summaries()
-        """Of what the owner wrote."""
+    def __init__(self, recorder: Recorder, summaries: Summaries) -> None:
+        self._summaries = summaries  # of what the owner wrote
         self._recorder = recorder
         self._keys: dict[str, str] = {}  # as JSON spells them
 
@@ -30,20 +29,21 @@ class Metrics:
         Raises InvalidInputError for what is no number, and StorageError.
         """
         number = value if type(value) is float else _number(key, value)
-        if step is not None and (type(step) is not int or step < 0):
+        if step is not None and (type(step) is not int or not 0 <= step < 1 << 63):
             step = _step(key, step)
+        spelt = self._keys.get(key) if type(key) is str else None
+        spelt = spelt or self._spell(key)
         writing = self._recorder.writing()
         file = writing.files.get(layout.METRICS)
         if file is None:
             file = writing.lines(layout.METRICS)
-        spelt = self._keys.get(key) or self._spell(key)
         at = datetime.now(UTC).isoformat()[:-6]
         shown = repr(number) if isfinite(number) else f'"{encode(number)}"'
         last = f',"step":{step}' if step is not None else ""
         line = f'{{"metric":{{"at":"{at}Z","key":{spelt},"value":{shown}{last}}}}}\n'
-        file.append(line.encode())
+        writing.append(file, line.encode())
         if writing.is_owner:
-            self.summaries.add(key, number)
+            self._summaries.add(key, number)
 
     def _spell(self, key: Any) -> str:
         if not isinstance(key, str) or not key:

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from molexp.disk import layout
-from molexp.errors import InvalidInputError
+from molexp.errors import InvalidInputError, TransitionError
 from molexp.lifecycle.place import Place
 from molexp.lifecycle.site import new_uid, now
 from molexp.model.asset import Asset, Producer
@@ -48,6 +48,19 @@ class Recorder:
             self._writing = self._join()  # this is a forked child: a writer of its own
         return self._writing
 
+    def reading(self) -> Writing:
+        """Where what was written is read; raises TransitionError once this context is left."""
+        writing = self.unchecked()
+        if writing.is_closed:
+            raise TransitionError(
+                f"{writing.place.path} was left, and this context reads nothing any more",
+                cure="ask the run: `run.get_result(…)`, `run.log(…)`, `run.assets`",
+                current="left",
+                wanted="running",
+                allowed=[],
+            )
+        return writing
+
     @property
     def task(self) -> str | None:
         """The task that is at work."""
@@ -68,7 +81,8 @@ class Recorder:
         said: dict[str, Any] = {}
         if tags or meta:
             said = {"tags": dict(tags or {}), "meta": meta or {}}
-            Asset.make(asset_id=_NOBODY, kind="", name="", created_at=now(), **said)
+            draft = Asset.make(asset_id=_NOBODY, kind="", name="", created_at=now(), **said)
+            said = {"tags": draft.tags, "meta": draft.meta}
         task = self.task
         if consumed or task is not None:
             said["producer"] = Producer.make(task=task, consumed=tuple(map(_uid_of, consumed)))
@@ -77,17 +91,19 @@ class Recorder:
     def tell_asset(self, kind: type[AnyAsset], writing: Writing, **values: Any) -> AnyAsset:
         """Write down an asset whose bytes are there."""
         values.setdefault("asset_id", new_uid())
-        asset = kind.make(created_at=now(), **values)
+        asset = kind.sure(created_at=now(), **values)
         writing.tell("asset", asset.to_json())
         self.assets[asset.name] = asset
         return asset.placed(place_of(writing, writing.number, asset))
 
-    def use(self, asset: Asset) -> None:
-        """Write down that the active task used an asset; once is enough."""
+    def use(self, asset: Asset, name: str | None = None) -> None:
+        """Write down that the active task used an asset, under a name; once is enough."""
         key = (asset.asset_id, self.task)
         if key not in self._used:
             self._used.add(key)
-            used = Input.make(at=now(), asset=asset.asset_id, task=self.task)
+            used = Input.make(
+                at=now(), asset=asset.asset_id, name=name or asset.name, task=self.task
+            )
             self.writing().tell("input", used.to_json())
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,12 @@ from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.disk.digest import HashingWriter
 from molexp.disk.record import read
-from molexp.errors import CancelledError, MolexpError, NotFoundError, StorageError
-from molexp.lifecycle import manifest, survey
-from molexp.lifecycle.attempt import end_attempt, start_run
+from molexp.errors import CancelledError, ConflictError, MolexpError, NotFoundError, TransitionError
+from molexp.lifecycle import survey
+from molexp.lifecycle.attempt import Attempt, end_attempt, start_run
 from molexp.lifecycle.heart import heart
-from molexp.lifecycle.look import look_at
+from molexp.lifecycle.look import Look, look_at
+from molexp.lifecycle.manifest import Account
 from molexp.lifecycle.site import Site
 from molexp.model.asset import Asset, ErrorTraceAsset
 from molexp.model.execution import ExecutionState, Problem
@@ -41,6 +43,9 @@ VARIABLE = "MOLEXP_EXECUTION"
 # The executions that this process owns, by uid; a forked child owns none of them.
 _active: dict[str, Session] = {}
 
+# Those that it has joined: it has one ledger in each, however often it opens them.
+_joined: dict[str, Session] = {}
+
 
 class Session:
     """An execution that this process owns, or has joined."""
@@ -51,9 +56,12 @@ class Session:
         self.recorder = Recorder(writing, lambda: _join_again(writing))
         self.history = History(self.recorder)
         self.artifacts = Artifacts(self.recorder)
-        self.metrics = Metrics(self.recorder)
-        self.capturing = Capturing(self.recorder)
+        self.account = Account()
+        self.metrics = Metrics(self.recorder, self.account.metrics)
+        self.capturing = Capturing(self.recorder, self.account)
+        self._error: BaseException | None = None  # kept for when an end that was refused is made
         self._trace: Asset | None = None
+        self._site_of_its_own: Site | None = None
         if writing.is_owner:
             self._begin(writing, capture=capture)
 
@@ -68,7 +76,7 @@ class Session:
             self._leave("the block in which this process had joined is left")
         elif error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
             self.end(ExecutionState.SUCCEEDED)
-        elif isinstance(error, CancelledError | asyncio.CancelledError):
+        elif _is_cancelled(error):
             asked = error.details.get("reason") if isinstance(error, CancelledError) else None
             self.end(ExecutionState.CANCELLED, reason=str(asked or "cancelled on request"))
         elif isinstance(error, KeyboardInterrupt):
@@ -94,26 +102,52 @@ class Session:
             raise writing.over()
         if attempt is None:
             raise ended(writing.place.path, "for those who joined: its owner ends it")
+        try:
+            writing.stop()
+            self._end(writing, attempt, status, step, reason, error)
+        except ConflictError:
+            self._leave("by somebody else")
+            attempt.close()
+            raise
+        except BaseException:
+            writing.go_on()  # this process is still at work, and may end it once that is cured
+            raise
+        self._leave(status)
+
+    def _end(
+        self,
+        writing: Writing,
+        attempt: Attempt,
+        status: ExecutionState,
+        step: int | None,
+        reason: str | None,
+        error: BaseException | None,
+    ) -> None:
+        error = self._error = error or self._error
         self.capturing.end()
         self.artifacts.close(failed=error is not None)
-        said: dict[str, Any] = {"reason": reason}
+        said: dict[str, Any] = {"reason": None if reason is None else str(reason)}
         said["last_step"] = self.recorder.last_step if step is None else step
         if error is not None:
             self._trace = self._trace or self._tell_trace(writing, error)
             uid = self._trace.asset_id if self._trace is not None else None
             said["error"] = Problem(type=_name(error), message=_text(error), trace=uid)
         writing.settle()
-        said["metrics"] = manifest.metrics(writing.place, self.metrics.summaries)
-        said["messages"] = self.capturing.messages(writing)
+        attempt.account = self.account
+        attempt.is_fresh = writing.is_fresh
+        end_attempt(writing.site, attempt, status, **said)
+
+    def joined(self, site: Site) -> Session:
+        """This one, which lets go of the workspace that was opened for it when it leaves."""
+        self._site_of_its_own = site
+        return self
+
+    def leave_if_ended(self) -> None:
+        """Let go of an execution that was joined, if it has ended."""
         try:
-            end_attempt(writing.site, attempt, status, **said)
-        except StorageError:
-            raise  # this process is still at work, and may end it once that is cured
-        except MolexpError:
-            self._leave("by somebody else")
-            attempt.close()
-            raise
-        self._leave(status)
+            self.recorder.unchecked().check_not_ended()
+        except TransitionError:
+            self._leave("by its owner")
 
     def _begin(self, writing: Writing, *, capture: bool) -> None:
         """Beat, let others join, and keep what is printed and logged."""
@@ -123,7 +157,12 @@ class Session:
         if is_only:
             os.environ[VARIABLE] = os.path.abspath(writing.place.path)
         if capture:
-            self.capturing.begin()
+            try:
+                self.capturing.begin()
+            except BaseException as error:
+                with suppress(MolexpError, OSError):  # then the next start ends it
+                    self.end(ExecutionState.FAILED, error=error)
+                raise
 
     def _leave(self, how: str) -> None:
         """Be at work no more."""
@@ -132,6 +171,9 @@ class Session:
         writing.over = lambda: ended(path, how)
         heart(writing.site.beat).remove(writing.beat)
         writing.close()
+        if self._site_of_its_own is not None and self._site_of_its_own is writing.site:
+            self._site_of_its_own.close()
+        _joined.pop(self.recorder.start.uid, None)
         was_active = _active.pop(self.recorder.start.uid, None) is not None
         if was_active and os.environ.get(VARIABLE) == os.path.abspath(path):
             del os.environ[VARIABLE]
@@ -165,7 +207,6 @@ class Session:
 def start(
     site: Site,
     address: Address,
-    meta: RunMeta,
     *,
     again: bool = False,
     capture: bool = True,
@@ -179,13 +220,35 @@ def start(
     said: dict[str, Any] = {} if profile is None else {"profile": profile}
     if config:
         said |= {"config": dict(config), "config_hash": config_hash(config)}
-    if capture:
-        said["snapshot"] = snapshot(site, meta.workflow)
-    attempt = start_run(site, address, again=again, going_on=_going_on, **said)
+
+    def prepare(run: Directory, found: Look) -> dict[str, Any]:
+        more: dict[str, Any] = {}
+        if capture:
+            more["snapshot"] = snapshot(site, found.meta.workflow)
+        if found.executions:
+            shown = {each.number for each in found.executions}
+            before = [each for each in survey.executions(run, []) if each.number in shown]
+            more["resumed_from"], more["resumed_step"] = resume_point(before)
+        return more
+
+    attempt = start_run(site, address, again=again, prepare=prepare, **said)
     writing = Writing(
         site, address, attempt.run, attempt.place, attempt.number, attempt.start, attempt
     )
-    return Session(writing, meta, capture=capture)
+    return Session(writing, attempt.meta, capture=capture)
+
+
+def check_unused(site: Site) -> None:
+    """Raises ConflictError while this process records a run in that open workspace."""
+    for each in _active.values():
+        writing = each.recorder.unchecked()
+        if writing.site is site:
+            raise ConflictError(
+                f"{writing.place.path} is being recorded, and its workspace cannot be closed",
+                cure="leave the block of the run first",
+                holder="this process",
+                since=writing.start.at.isoformat(),
+            )
 
 
 def join(path: str | os.PathLike[str] | None) -> Session:
@@ -216,13 +279,24 @@ def join(path: str | os.PathLike[str] | None) -> Session:
             key=place,
         )
     start = meant[-1].start
-    active = _active.get(start.uid)
-    if active is not None:
+    there = _active.get(start.uid) or _joined.get(start.uid)
+    if there is not None and not there.is_over:
         run.close()
-        return active
+        return there
+    _leave_ended()
     site = Site(Directory.open(root), access, start.durability)
     inside = run.enter(layout.execution_name(meant[-1].number))
-    return Session(Writing(site, address, run, inside, meant[-1].number, start), found.meta)
+    writing = Writing(site, address, run, inside, meant[-1].number, start)
+    joined = Session(writing, found.meta).joined(site)
+    if meant[-1].end is None:
+        _joined[start.uid] = joined
+    return joined
+
+
+def _leave_ended() -> None:
+    """Let go of what ended since it was joined."""
+    for each in [*_joined.values()]:
+        each.leave_if_ended()
 
 
 def _locate(path: Path) -> tuple[Path, Address, int | None]:
@@ -251,10 +325,11 @@ def _join_again(writing: Writing) -> Writing:
     return Writing(writing.site, writing.address, run, place, writing.number, writing.start)
 
 
-def _going_on(run: Directory) -> dict[str, Any]:
-    """How a new execution goes on from those before it."""
-    checkpoint, step = resume_point(list(survey.executions(run, [])))
-    return {"resumed_from": checkpoint, "resumed_step": step}
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether it was cancelled, in each of its tasks that raised if it had several."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_cancelled, error.exceptions))
+    return isinstance(error, CancelledError | asyncio.CancelledError)
 
 
 def _name(error: BaseException) -> str:
@@ -267,11 +342,16 @@ def _name(error: BaseException) -> str:
 
 
 def _text(error: BaseException) -> str:
-    return redacted_text(str(error)).encode("utf-8", "backslashreplace").decode()
+    try:
+        text = str(error)
+    except Exception as another:  # noqa: BLE001 - it is the user's own code
+        text = f"it cannot be shown: its own text raised a {_name(another)}"
+    return redacted_text(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _forget() -> None:
     """A forked child owns no execution of its parent."""
+    _joined.update(_active)
     _active.clear()
 
 

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import RLock
+from threading import Condition, RLock, get_ident
 
 from molexp.disk import door, journal, layout
 from molexp.disk.beneath import Directory
@@ -30,6 +30,10 @@ from molexp.model.scope import Address
 
 LOOK_SECONDS = 0.1
 """How often accessors look at most whether something was asked."""
+
+
+PATIENCE_SECONDS = 60.0
+"""How long an end waits for what other threads of this process have begun to save."""
 
 
 class Writing:
@@ -66,7 +70,10 @@ class Writing:
         """What every call raises from now on."""
         self._ledger = attempt.ledger if attempt is not None else None
         self._directories: dict[str, Directory] = {"": place}
+        self.is_closed = False
         self._next_look = 0.0
+        self._turn = Condition()
+        self._at_work, self._ender = 0, 0
         self._last = journal.now()
 
     @property
@@ -74,11 +81,15 @@ class Writing:
         """Whether it is this process that ends the execution."""
         return self.attempt is not None
 
+    def is_fresh(self) -> bool:
+        """Whether its last line or beat is so young that no reader has stopped looking at it."""
+        return journal.now() - self._last <= journal.FRESH_SECONDS
+
     @property
     def is_alone(self) -> bool:
-        """Whether nobody has joined this owner, so that it knows all that was written."""
-        joined = (layout.LEDGER_PREFIX, layout.METRICS_PREFIX)
-        return self.is_owner and not any(name.startswith(joined) for name in self.place.names())
+        """Whether nobody has joined this owner, so that it knows all assets that were made."""
+        prefix = layout.LEDGER_PREFIX
+        return self.is_owner and not any(name.startswith(prefix) for name in self.place.names())
 
     @property
     def path(self) -> str:
@@ -103,17 +114,61 @@ class Writing:
         with self.lock:
             self._next_look = time.monotonic() + LOOK_SECONDS
             if not self.is_owner:
-                self._check_not_ended()
+                self.check_not_ended()
             asked = self._asked()
             if asked is not None and asked.verb == "pause":
                 self._wait(asked)
             elif asked is not None and asked.verb == "cancel":
                 raise _cancelled(asked)
 
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """What the block begins is done before the end looks at what is there."""
+        with self._turn:
+            if self.over is not None and self._ender != get_ident():
+                raise self.over()
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._at_work -= 1
+                self._turn.notify_all()
+
+    def stop(self) -> None:
+        """Let this thread alone write from now on, and others finish what they have begun."""
+        path = self.place.path
+        with self._turn:
+            self._ender, self.over = get_ident(), lambda: ended(path, "it is ending right now")
+            self._turn.wait_for(lambda: not self._at_work, PATIENCE_SECONDS)
+
+    def go_on(self) -> None:
+        """Let all threads write again: the end was refused."""
+        for appender in self.files.values():
+            appender.resume()
+        self.over, self._ender = None, 0
+
+    def know(self, top: str, name: str) -> None:
+        """Take note of a name beneath ``top``; raises InvalidNameError if it is a twin."""
+        at = top
+        for step in name.split("/"):
+            self.siblings.setdefault(at, Siblings()).add(step)
+            at = f"{at}/{step}"
+
+    def append(self, file: Appender, line: bytes) -> None:
+        """Add a line to a file of lines; raises what every call does that comes after the end."""
+        try:
+            file.append(line)
+        except OSError:
+            if self.over is None:
+                raise
+            raise self.over() from None  # another thread ended it since this one looked
+
     def tell(self, name: str, data: bytes) -> None:
         """Add a line to this process's ledger."""
-        ledger = self._ledger or self._join()
-        ledger.append(join_line(name, data))
+        with self.at_work():
+            ledger = self._ledger or self._join()
+            ledger.append(join_line(name, data))
         late = not self.is_owner and self._has_ended()
         if late or journal.now() - self._last > journal.FRESH_SECONDS:
             self._hint()
@@ -134,9 +189,7 @@ class Writing:
             with self.lock:
                 found = self._directories.get(relative)
                 if found is None:
-                    mode = self.site.modes.directory
-                    found = self.place.make(relative, mode, self.batch.changed)
-                    self._directories[relative] = found
+                    found = self._directories[relative] = self._make(relative)
         return found
 
     def lines(self, relative: str, register: Callable[[str], object] | None = None) -> Appender:
@@ -148,7 +201,10 @@ class Writing:
         found = self.files.get(relative)
         if found is None:
             with self.lock:
-                found = self.files.get(relative) or self._open_lines(relative, register)
+                found = self.files.get(relative)
+                if found is None:
+                    with self.at_work():
+                        found = self._open_lines(relative, register)
         return found
 
     def path_of_lines(self, relative: str) -> str:
@@ -163,14 +219,22 @@ class Writing:
             yield
 
     def settle(self) -> None:
-        """Take down what is known of files that this process alone appended to."""
-        for appender in self.files.values():
-            entry = appender.as_entry(appender.path.removeprefix(f"{self.place.path}/"))
+        """Hand over to the attempt what is known of files, and what is open."""
+        if self.attempt is None:
+            return
+        for path, appender in self.files.items():
+            appender.finish()
+            entry = appender.as_entry(path)
             if entry is not None:
-                self.known[entry.path] = entry
+                self.known[path] = entry
+            self.attempt.descriptors[path] = appender.fd
+        for path, directory in self._directories.items():
+            if path:
+                self.attempt.descriptors[path] = directory.fd
 
     def close(self) -> None:
         """Let go of everything but what the attempt holds."""
+        self.is_closed = True
         for appender in self.files.values():
             appender.close()
         for relative, directory in self._directories.items():
@@ -183,6 +247,17 @@ class Writing:
             self.place.close()
             self.run.close()
 
+    def _make(self, relative: str) -> Directory:
+        mode = self.site.modes.directory
+        if "/" not in relative:
+            try:  # most are new
+                door.mkdir(self.place.fd, relative, mode)
+                self.batch.changed(self.place)
+            except FileExistsError:
+                pass
+            return self.place.enter(relative)
+        return self.place.make(relative, mode, self.batch.changed)
+
     def _open_lines(self, relative: str, register: Callable[[str], object] | None) -> Appender:
         path = self.path_of_lines(relative)
         above, _, name = path.rpartition("/")
@@ -191,7 +266,7 @@ class Writing:
         try:
             self.batch.wrote(directory, name)
             self.batch.changed(directory)
-            if register is not None:
+            if register is not None and not opened.size:  # else it is known since it was begun
                 register(path)
         except BaseException:
             opened.close()
@@ -203,7 +278,7 @@ class Writing:
         """The ledger of one who joined, made when the first line is told."""
         with self.lock:
             if self._ledger is None:
-                self._check_not_ended()
+                self.check_not_ended()
                 name = f"{layout.LEDGER_PREFIX}{self.site.writer}.jsonl"
                 with self.hinted():
                     self._ledger = Appender(self.place, name, self.site.modes.file)
@@ -222,13 +297,16 @@ class Writing:
             return False
         return True
 
-    def _check_not_ended(self) -> None:
+    def check_not_ended(self) -> None:
+        """Raise TransitionError if the end is there."""
         if self._has_ended():
             end = read_if_there(self.place, end_name(self.start), End)
-            raise ended(self.place.path, end.status if end is not None else "over")
+            path, how = self.place.path, end.status if end is not None else "over"
+            self.over = lambda: ended(path, how)
+            raise self.over()
 
     def _asked(self) -> Request | None:
-        """The request that counts now, if there is one that was not yet heeded."""
+        """The request that counts now: a cancellation before all others, else the newest."""
         try:
             os.stat(layout.REQUESTS, dir_fd=self.run.fd)
         except OSError:
@@ -237,8 +315,7 @@ class Writing:
         for each in all_of_them:
             if each.verb == "cancel":
                 return each
-        newest = all_of_them[-1] if all_of_them else None
-        return newest if newest is not None and newest.verb == "pause" else None
+        return all_of_them[-1] if all_of_them else None
 
     def _wait(self, asked: Request) -> None:
         """Stand still until somebody asks for something else."""
@@ -247,11 +324,11 @@ class Writing:
             time.sleep(LOOK_SECONDS)
             if self.over is not None:
                 raise self.over()
-            self._check_not_ended()
-            next_one = self._asked()
-            if next_one is not None and next_one.verb == "cancel":
-                raise _cancelled(next_one)
-            if next_one is None:
+            self.check_not_ended()
+            asked = self._asked() or asked
+            if asked.verb == "cancel":
+                raise _cancelled(asked)
+            if asked.verb == "resume":
                 self._tell_change("resumed", asked)
                 return
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from molexp.disk import layout
-from molexp.errors import MolexpError, NotFoundError
+from molexp.errors import ConflictError, MolexpError, NotFoundError
 from molexp.lifecycle import data, survey
 from molexp.lifecycle.place import Place
 from molexp.lifecycle.reaping import runs_below
@@ -91,7 +91,7 @@ def executions(site: Site, address: Address) -> list[ExecutionSurvey]:
     """A run's executions, deleted ones left out; an empty list if it is gone."""
     problems: list[MolexpError] = []
     try:
-        with site.root.enter(layout.scope_path(address)) as directory:
+        with site.enter(layout.scope_path(address)) as directory:
             meta = survey.scope_record(directory, META[address.kind], problems)
             found = survey.executions(directory, problems)
             hidden = meta.deleted if isinstance(meta, RunMeta) else {}
@@ -146,3 +146,20 @@ def _is_tagged(asset: Asset, tag: str) -> bool:
     if not equals:
         return bool(asset.tags.get(name))
     return asset.tags.get(name) == value
+
+
+def check_unpublished(site: Site, address: Address, made: Sequence[Asset] | None = None) -> None:
+    """Raises ConflictError if anything that a scope's runs made is published outside of it.
+
+    ``made`` are the assets that count, if not all of them.
+    """
+    if made is None:
+        made = [each for run in runs_below(site, address) for each in run_assets(site, run)]
+    around = [Address(address[:depth]) for depth in range(len(address))]
+    for each in data.published(site, around, {asset.asset_id for asset in made}):
+        raise ConflictError(
+            f"{each.name!r} is published from {address}, and would be lost",
+            cure="say `force=True` if that is what you want",
+            holder=each.asset_id,
+            since=each.created_at.isoformat(),
+        )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from molexp.errors import NotFoundError
+from molexp.errors import MolexpError, NotFoundError
 from molexp.lifecycle import removal, scopes
 from molexp.lifecycle.site import new_run_id, new_uid, now
 from molexp.model.ids import check_run_id
 from molexp.model.scope import Address, ExperimentMeta, RunMeta
+from molexp.workspace.assets import check_unpublished
 from molexp.workspace.listing import not_there, scopes_in
 from molexp.workspace.run import Run
 from molexp.workspace.scope import Scope
@@ -104,7 +106,11 @@ class Experiment(Scope[ExperimentMeta]):
         except (NotFoundError, ValueError):
             pass  # an alias may be any text
         uid = self.record.aliases.get(key, key)
-        return next((each for each in self.list_runs() if each.uid == uid), None)
+        for each in self.list_runs():
+            with suppress(MolexpError):  # a damaged record hides no other
+                if each.uid == uid:
+                    return each
+        return None
 
     def list_runs(self) -> list[Run]:
         """All runs, in the order of their ids."""
@@ -120,7 +126,7 @@ class Experiment(Scope[ExperimentMeta]):
         if found is None:
             raise not_there(self, "run", str(run), [each.id for each in self.list_runs()])
         if not force:
-            found.check_unpublished()
+            check_unpublished(self._site, Address.parse(found.address))
         removal.remove(self._workspace.site_to_write(), Address.parse(found.address), reason)
 
     def alias(self, name: str, run: Run | None) -> None:

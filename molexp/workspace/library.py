@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from molexp.errors import NotFoundError
 from molexp.lifecycle import data
 from molexp.lifecycle.data import Action
-from molexp.lifecycle.site import Site
 from molexp.model.asset import DataAsset
 from molexp.model.scope import Address
 from molexp.recording.find import resolved
+
+if TYPE_CHECKING:
+    from molexp.workspace.workspace import Workspace
 
 
 class DataAssetLibrary:
     """Named data of a scope, in versions; each is there whole, and never changes."""
 
-    def __init__(self, site: Callable[[], Site], address: Address) -> None:
-        self._site = site
+    def __init__(self, workspace: Workspace, address: Address) -> None:
+        self._workspace = workspace
         self._address = address
 
     def import_asset(
@@ -39,7 +41,8 @@ class DataAssetLibrary:
         and StorageError; then nothing was imported, and the source is where it was.
         """
         said = _said(meta, tags)
-        return data.import_data(self._site(), self._address, name, Path(source), action, **said)
+        site = self._workspace.site_to_write()
+        return data.import_data(site, self._address, name, Path(source), action, **said)
 
     def register_in_place(
         self,
@@ -50,22 +53,19 @@ class DataAssetLibrary:
         tags: Mapping[str, str | bool] | None = None,
     ) -> DataAsset:
         """Record data that stays where it is, outside of the workspace, with its digest."""
-        return data.register_data(
-            self._site(), self._address, name, Path(path), **_said(meta, tags)
-        )
+        site = self._workspace.site_to_write()
+        return data.register_data(site, self._address, name, Path(path), **_said(meta, tags))
 
     def list_assets(self) -> list[DataAsset]:
         """All data, every version, the newest of each name first."""
-        site = self._site()
-        return [resolved(site, each) for each in data.versions(site, self._address)]
+        return [resolved(self._workspace.site(), each) for each in self._versions()]
 
     def get(self, name: str, version: int | None = None) -> DataAsset:
         """The newest version of a name, or the one given; raises NotFoundError."""
-        site = self._site()
-        there = data.versions(site, self._address)
+        there = self._versions()
         for each in there:
             if each.name == name and version in (None, each.version):
-                return resolved(site, each)
+                return resolved(self._workspace.site(), each)
         near = get_close_matches(name, {each.name for each in there})
         known = ", ".join(f"v{each.version}" for each in there if each.name == name)
         cure = f"there is {known}" if known else "`list_assets()` says what there is"
@@ -76,6 +76,12 @@ class DataAssetLibrary:
             key=name,
             near=near,
         )
+
+    def _versions(self) -> list[DataAsset]:
+        try:
+            return data.versions(self._workspace.site(), self._address)
+        except NotFoundError:
+            return []  # nothing was made yet
 
     def __iter__(self) -> Iterator[DataAsset]:
         return iter(self.list_assets())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +23,13 @@ def scopes_in(site: Site, address: Address) -> list[Address]:
     A directory without a record is none; ``ws.problems()`` tells of it.
     """
     path = f"{layout.scope_path(address)}/{layout.BELOW[address.kind]}".lstrip("/")
-    try:
-        with site.root.enter(path) as directory:
-            return [
-                address / name
-                for name in directory.names()
-                if not is_litter(name) and directory.exists(f"{name}/{layout.META}")
-            ]
-    except MolexpError:
-        return []
+    found: list[Address] = []
+    with suppress(MolexpError), site.enter(path) as directory:
+        for name in directory.names():
+            with suppress(MolexpError):  # what is no scope, such as a file, hides no other
+                if not is_litter(name) and directory.exists(f"{name}/{layout.META}"):
+                    found.append(address / name)
+    return found
 
 
 def not_there(scope: Scope[Any], kind: str, key: str, known: Iterable[str]) -> NotFoundError:

@@ -81,11 +81,6 @@ class RunMetadata:
         return self.record.uid
 
     @property
-    def name(self) -> str:
-        """The run's id."""
-        return self.record.name
-
-    @property
     def created_at(self) -> datetime:
         """When the run was made."""
         return self.record.created_at
@@ -101,16 +96,6 @@ class RunMetadata:
     def tags(self) -> dict[str, str | bool]:
         """Names, each with a text or true."""
         return self.record.tags
-
-    @property
-    def labels(self) -> dict[str, str | bool]:
-        """Names, each with a text or true."""
-        return self.record.labels
-
-    @property
-    def notes(self) -> str:
-        """Free text."""
-        return self.record.notes
 
     @property
     def workflow_snapshot(self) -> WorkflowSource | None:

@@ -14,6 +14,7 @@ from molexp.lifecycle import data, removal, scopes
 from molexp.lifecycle.site import Site, new_uid, now
 from molexp.model.names import slug
 from molexp.model.scope import Address, ExperimentMeta, ProjectMeta, WorkflowSource
+from molexp.workspace.assets import check_unpublished
 from molexp.workspace.experiment import Experiment
 from molexp.workspace.listing import not_there, scopes_in
 from molexp.workspace.scope import Scope
@@ -113,8 +114,7 @@ class Project(Scope[ProjectMeta]):
             known = [each.id for each in self.list_experiments()]
             raise not_there(self, "experiment", name, known)
         if not force:
-            for run in found.list_runs():
-                run.check_unpublished()
+            check_unpublished(self._site, Address.parse(found.address))
         removal.remove(self._workspace.site_to_write(), Address.parse(found.address), reason)
 
     def _handle(self, address: Address) -> Experiment:

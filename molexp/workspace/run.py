@@ -9,22 +9,23 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from molexp.disk import layout
-from molexp.errors import ConflictError, InvalidInputError, MolexpError
-from molexp.lifecycle import data, removal, requests
+from molexp.errors import InvalidInputError, MolexpError
+from molexp.lifecycle import removal, requests
 from molexp.lifecycle.look import look_at, state_of, status_of
 from molexp.lifecycle.reaping import Reaped, reap_below
-from molexp.model.asset import Asset, OutputAsset
+from molexp.model.asset import OutputAsset
 from molexp.model.execution import ExecutionState
 from molexp.model.profile import Profile
 from molexp.model.scope import Address, RunMeta
 from molexp.recording.context import RunContext, start
 from molexp.recording.log import read_log
-from molexp.workspace.assets import executions, run_assets
+from molexp.workspace.assets import check_unpublished, executions, run_assets
 from molexp.workspace.metadata import ExecutionInfo, RunMetadata
 from molexp.workspace.scope import Scope
 
 if TYPE_CHECKING:
     from molexp.workspace.experiment import Experiment
+    from molexp.workspace.workspace import Workspace
 
 Configuration = Profile | Mapping[str, Any]
 
@@ -63,14 +64,14 @@ class Run(Scope[RunMeta]):
     def status(self) -> ExecutionState:
         """That of its newest execution, judged now."""
         site = self._site
-        with site.root.enter(layout.scope_path(self._address)) as run:
+        with site.enter(layout.scope_path(self._address)) as run:
             return status_of(site, run, look_at(run))
 
     @property
     def metadata(self) -> RunMetadata:
         """Everything that its files tell of it now."""
         site = self._site
-        with site.root.enter(layout.scope_path(self._address)) as run:
+        with site.enter(layout.scope_path(self._address)) as run:
             found = look_at(run)
             history = tuple(
                 ExecutionInfo(each.number, state_of(site, run, each), each.start, each.end)
@@ -106,7 +107,6 @@ class Run(Scope[RunMeta]):
         return start(
             self._workspace.site_to_write(),
             self._address,
-            self.record,
             again=again,
             capture=capture,
             profile=profile,
@@ -155,7 +155,7 @@ class Run(Scope[RunMeta]):
         path = f"{layout.scope_path(self._address)}/{layout.execution_name(number)}"
         if number not in [each.number for each in known]:
             return ""
-        with self._site.root.enter(path) as place:
+        with self._site.enter(path) as place:
             return read_log(place, name)
 
     def move_to(self, experiment: Experiment) -> Run:
@@ -188,21 +188,9 @@ class Run(Scope[RunMeta]):
                 for each in run_assets(self._site, self._address)
                 if each.producer is not None and each.producer.execution == number
             ]
-            self.check_unpublished(made)
+            check_unpublished(self._site, self._address, made)
         site = self._workspace.site_to_write()
         removal.delete_execution(site, self._address, number, reason)
-
-    def check_unpublished(self, assets: list[Asset] | None = None) -> None:
-        """Raises ConflictError if any of its assets is published."""
-        made = list(run_assets(self._site, self._address)) if assets is None else assets
-        around = [Address(self._address[:depth]) for depth in range(len(self._address))]
-        for each in data.published(self._site, around, {asset.asset_id: 1 for asset in made}):
-            raise ConflictError(
-                f"{each.name!r} is published from {self.address}, and would be lost",
-                cure="say `force=True` if that is what you want",
-                holder=each.asset_id,
-                since=each.created_at.isoformat(),
-            )
 
     def __enter__(self) -> RunContext:
         self._contexts.append(self.start())
@@ -228,11 +216,9 @@ class Run(Scope[RunMeta]):
         self.__exit__(kind, error, trace)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _find, (os.fspath(self._workspace.root), self.address)
+        return _reopen, (type(self._workspace), os.fspath(self._workspace.root), self.address)
 
 
-def _find(root: str, address: str) -> Any:
+def _reopen(workspace: type[Workspace], root: str, address: str) -> Any:
     """A run's handle in another process."""
-    from molexp.workspace.workspace import Workspace
-
-    return Workspace.load(root).find(address)
+    return workspace.load(root).find(address)

@@ -80,7 +80,7 @@ class Scope(Generic[AnyMeta]):
     @property
     def data_assets(self) -> DataAssetLibrary:
         """Its imported and published data."""
-        return DataAssetLibrary(self._workspace.site_to_write, self._address)
+        return DataAssetLibrary(self._workspace, self._address)
 
     def edit(
         self,
@@ -90,8 +90,8 @@ class Scope(Generic[AnyMeta]):
         notes: str | None = None,
         description: str | None = None,
         reason: str | None = None,
-    ) -> AnyMeta:
-        """Change what may change; its record as it then reads. Its history is kept.
+    ) -> None:
+        """Change what may change; its history is kept.
 
         Tags and labels are added to those that are there, and None takes one away. Raises
         InvalidInputError.
@@ -106,13 +106,11 @@ class Scope(Generic[AnyMeta]):
             ]
             if value is not None
         }
-        return self._edit(patch, reason)
+        self._edit(patch, reason)
 
-    def _edit(self, patch: dict[str, Any], reason: str | None = None) -> AnyMeta:
-        meta = self.record
-        if not patch:
-            return meta
-        return scopes.edit(self._workspace.site_to_write(), self._address, meta, patch, reason)
+    def _edit(self, patch: dict[str, Any], reason: str | None = None) -> None:
+        if patch:
+            scopes.edit(self._workspace.site_to_write(), self._address, patch, reason)
 
     @property
     def _site(self) -> Site:

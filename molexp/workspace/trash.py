@@ -19,7 +19,10 @@ class Trash:
 
     def list(self) -> list[Removed]:
         """All of it, the oldest first; what cannot be read there is passed over."""
-        return trash.removals(self._site().root)[0]
+        try:
+            return trash.removals(self._site().root)[0]
+        except NotFoundError:
+            return []  # nothing was made yet
 
     def restore(self, key: str) -> Sequence[Removed]:
         """Put back what was removed, named by its id, its uid, or the uid of the removal.
@@ -34,7 +37,6 @@ class Trash:
 
         Raises NotFoundError.
         """
-        root = self._site().root
         there = [each.uid for each in self.list() if uid in (None, each.uid, each.of)]
         if uid is not None and not there:
             raise NotFoundError(
@@ -44,5 +46,5 @@ class Trash:
                 key=uid,
             )
         for each in there:
-            trash.empty(root, each)
+            trash.empty(self._site().root, each)
         return len(there)

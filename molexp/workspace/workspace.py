@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 from weakref import WeakValueDictionary
 
+from molexp.disk import layout
 from molexp.disk.commit import Durability
 from molexp.errors import ConflictError, InvalidInputError, MolexpError, NotFoundError
 from molexp.lifecycle import removal, scopes, survey
@@ -15,6 +16,8 @@ from molexp.lifecycle.reaping import Reaped, reap_below
 from molexp.lifecycle.site import Site, new_uid, now
 from molexp.model.names import slug
 from molexp.model.scope import Address, ProjectMeta, ScopeKind, WorkspaceMeta
+from molexp.recording.session import check_unused
+from molexp.workspace.assets import check_unpublished
 from molexp.workspace.experiment import Experiment
 from molexp.workspace.listing import not_there, scopes_in
 from molexp.workspace.project import Project
@@ -46,6 +49,8 @@ class Workspace(Scope[WorkspaceMeta]):
                 cure='say `Workspace("./lab")`',
                 argument="path",
             )
+        _check_one_of("durability", durability, get_args(Durability))
+        _check_one_of("access", access, [*layout.ACCESS])
         self.root = Path(os.path.abspath(os.fspath(given)))
         self._name, self._access = name, access
         self._durability: Durability = durability
@@ -144,9 +149,7 @@ class Workspace(Scope[WorkspaceMeta]):
         if found is None:
             raise not_there(self, "project", name, [each.id for each in self.list_projects()])
         if not force:
-            for experiment in found.list_experiments():
-                for run in experiment.list_runs():
-                    run.check_unpublished()
+            check_unpublished(self.site(), Address.parse(found.address))
         removal.remove(self.site_to_write(), Address.parse(found.address), reason)
 
     def find(self, address: str) -> Workspace | Project | Experiment | Run:
@@ -164,7 +167,7 @@ class Workspace(Scope[WorkspaceMeta]):
     @property
     def trash(self) -> Trash:
         """What was removed from it, until it is emptied."""
-        return Trash(self.site_to_write)
+        return Trash(self.site)
 
     def reap(self, *, confirm: bool = False) -> list[Reaped]:
         """End as failed what dead owners left open, and sweep what they left aside.
@@ -174,7 +177,7 @@ class Workspace(Scope[WorkspaceMeta]):
         once all the others are.
         """
         problems: list[MolexpError] = []
-        found = reap_below(self.site_to_write(), self._address, problems, confirm=confirm)
+        found = reap_below(self.site(), self._address, problems, confirm=confirm)
         if problems:
             raise problems[0]
         return found
@@ -199,16 +202,33 @@ class Workspace(Scope[WorkspaceMeta]):
         return found
 
     def close(self) -> None:
-        """Let go of it; handles open it again when they need it."""
+        """Let go of it; handles open it again when they need it.
+
+        Raises ConflictError while this process records a run of it.
+        """
         if self._open is not None:
+            check_unused(self._open)
             self._open.close()
             self._open = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self.close()
+        except ConflictError:
+            if kind is None:
+                raise
 
     def _handle(self, address: Address) -> Project:
         return self._projects.setdefault(address[-1], Project(self, address))
+
+
+def _check_one_of(argument: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise InvalidInputError(
+            f"there is no {argument} {value!r}",
+            cure=f"say {' or '.join(map(repr, allowed))}",
+            argument=argument,
+        )

@@ -17,7 +17,7 @@ from molexp.disk.commit import begin
 from molexp.disk.door import Gate
 from molexp.disk.record import Aside, write_new
 from molexp.disk.trash import Removed
-from molexp.model.ids import ulid
+from molexp.model.ids import ENTROPY_BYTES, ulid
 
 Call = tuple[str, tuple[Any, ...]]
 Tree = dict[str, tuple[str, int, bytes]]
@@ -141,7 +141,7 @@ def _answer(work: Callable[[], str], pipe: int) -> Never:
 
 def uid_of(number: int = 0) -> str:
     """A uid, the same one for the same number."""
-    return ulid(1_700_000_000_000 + number, bytes(10))
+    return ulid(1_700_000_000_000 + number, bytes(ENTROPY_BYTES))
 
 
 def removal_of(path: str, number: int = 0) -> Removed:

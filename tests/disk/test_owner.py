@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cached_property
 
 import pytest
 from hypothesis import given
@@ -240,3 +241,24 @@ def test_all_threads_write_under_one_id() -> None:
             return set(pool.map(lambda _: owner.writer(), range(64)))
 
     assert len(ask()) == 1
+
+
+class _Elsewhere(owner.System):
+    """A machine on which this process is the third, and nobody else lives."""
+
+    @cached_property
+    def current(self) -> Owner:
+        return ME.evolve(pid=3, boot_id="another")
+
+    def has(self, pid: int) -> bool:
+        return pid == 3
+
+
+def test_a_machine_that_is_played_is_believed_by_the_thread_that_plays_alone() -> None:
+    with owner.asking(_Elsewhere()), ThreadPoolExecutor(1) as pool:
+        assert owner.current().pid == 3
+        assert owner.writer().split("-")[1] == "3"
+        assert owner.judge(ME) is Life.UNKNOWN
+        assert owner.judge(owner.current().evolve(pid=4)) is Life.DEAD
+        assert pool.submit(owner.current).result() == ME
+    assert owner.current() == ME

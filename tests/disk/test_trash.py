@@ -111,6 +111,16 @@ def test_what_takes_the_place_at_the_last_moment_keeps_it(lab: Path) -> None:
     assert (lab / FILE).read_bytes() == b"new"
 
 
+@pytest.mark.parametrize("path", [RUN, FILE])
+def test_what_somebody_else_moves_at_the_last_moment_is_not_found(lab: Path, path: str) -> None:
+    remove(lab, path)
+    content = lab / layout.TRASH / uid_of() / layout.CONTENT
+    gate = before(1, partial(content.rename, lab / "elsewhere"))
+    with door.gated(gate), pytest.raises(NotFoundError):
+        restore(lab)
+    assert (lab / "elsewhere").exists()
+
+
 @pytest.mark.parametrize("path", [FILE, INNER, LINK])
 def test_where_there_are_no_links_files_are_moved_and_still_replace_nothing(
     lab: Path, path: str

@@ -139,7 +139,7 @@ class Work(Protocol):
         return True
 
     def end(self, p: Process, op: Op, a: int, b: int) -> Steps:
-        """End an execution that this process owns."""
+        """End an execution that this process owns; hint only after a long silence, as for a line."""
         owned = [attempt for attempt in p.attempts if not attempt.joined]
         if not owned:
             return False
@@ -150,10 +150,13 @@ class Work(Protocol):
             place = self.where(attempt)
             return place is not None and self.disk.create(f"{place}/end", f"{fact}\n") is not None
 
-        op.prefixes = (self.prefix(p, attempt),)
-        op.still = lambda: self.prefix(p, attempt) != "**"
         yield
-        done = yield from self.change(p, op, op.prefixes, act)
+        done = act()
+        yield
+        if self.late(attempt.last) or self.where(attempt) is None:
+            op.prefixes = (self.prefix(p, attempt),)
+            op.still = lambda: self.prefix(p, attempt) != "**"
+            yield from self.change(p, op, op.prefixes, lambda: True)
         if attempt in p.attempts:
             p.attempts.remove(attempt)
         if self.flaw is Flaw.EXECUTION_WATCHED_BY_HINT and p.journal:

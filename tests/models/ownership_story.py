@@ -58,20 +58,113 @@ class Walker:
         self.protocol.fds.clear()
 
 
-class Schedule:
-    """One seeded history: who acts, in which order their calls happen, who is stopped, killed,
-    rebooted, and what everybody was told.
+class Scheduler:
+    """One seeded history: who acts, in which order their calls happen, who is stopped, killed and
+    rebooted. What they do, and what must hold, its subclasses say.
     """
 
-    def __init__(self, seed: int, root: Path, flaw: Flaw | None = None) -> None:
-        self.rng, self.root, self.flaw = random.Random(seed), root, flaw
-        self.machine = Machine(self.rng)
-        self.monitor = Monitor(root, self.machine, flaw)
-        self.links, self.confirming = self.rng.random() < 0.6, self.rng.random() < 0.35
+    confirming = False  # whether people say of the silent that they are gone
+    silence = SILENCE  # how long time passes at once
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng, self.machine = rng, Machine(rng)
         self.actors = dict[Actor, Process]()
         self.stopped = set[Actor]()
         self.announced = dict[Actor, str]()
         self.idle = list[Process]()
+
+    def enter_somebody(self) -> None:
+        """Somebody begins to act."""
+        raise NotImplementedError
+
+    def confirm_wrongly(self, actor: Actor) -> None:
+        """A person says that somebody who is merely stopped is gone."""
+        raise NotImplementedError
+
+    def watch(self, made: str) -> None:
+        """Look at what a call did."""
+        raise NotImplementedError
+
+    def step(self, actor: Actor) -> None:
+        """Let one actor make its next call, and look at what that did."""
+        self.machine.clock += 1
+        made = self.announced.get(actor, "")
+        announced = actor.step()
+        if announced is None:
+            self.leave(actor, linger=self.rng.random() < 0.3)
+        else:
+            self.announced[actor] = announced
+        self.watch(made)
+
+    def leave(self, actor: Actor, linger: bool = False) -> None:
+        """An actor is done or killed; its process may linger."""
+        actor.kill()
+        process = self.actors.pop(actor)
+        self.stopped.discard(actor)
+        if linger:
+            self.idle.append(process)
+        else:
+            self.machine.exit(process)
+
+    # what befalls them
+
+    def disturb(self) -> None:
+        """Stop, wake, kill, wait for, or reboot somebody, or let time pass."""
+        what = self.rng.random()
+        actor = self.rng.choice(list(self.actors)) if self.actors else None
+        if what < 0.35 and actor:
+            self.stopped.symmetric_difference_update({actor})
+        elif what < 0.65 and actor:
+            self.leave(actor)
+        elif what < 0.8:
+            self.machine.clock += self.silence
+            if self.confirming and actor:
+                self.confirm_wrongly(actor)
+        elif what < 0.95:
+            self.empty_idle()
+            self.machine.wait()
+        else:
+            self.reboot(self.rng.choice("AB"))
+
+    def empty_idle(self) -> None:
+        """Who lingered goes."""
+        while self.idle:
+            self.machine.exit(self.idle.pop())
+
+    def reboot(self, host: str) -> None:
+        """A host starts again, and all who acted there are gone."""
+        there = [a for a, process in self.actors.items() if process.owner.place.host == host]
+        for actor in there:
+            self.leave(actor)
+        self.idle = [process for process in self.idle if process.owner.place.host != host]
+        self.machine.reboot(host)
+
+    def happen(self) -> None:
+        """Somebody enters, something befalls somebody, or somebody makes a call."""
+        awake = [actor for actor in self.actors if actor not in self.stopped]
+        room = len(self.actors) < 5 and self.rng.random() < 0.15
+        if room or not self.actors:
+            self.enter_somebody()
+        elif self.rng.random() < 0.05 or not awake:
+            self.disturb()
+        else:
+            self.step(self.rng.choice(awake))
+
+    def finish(self) -> None:
+        """Everybody wakes and finishes, and nobody lingers."""
+        while self.actors:
+            self.step(self.rng.choice(list(self.actors)))
+        self.empty_idle()
+
+
+class Schedule(Scheduler):
+    """A history of the model's actors."""
+
+    def __init__(self, seed: int, root: Path, flaw: Flaw | None = None) -> None:
+        super().__init__(random.Random(seed))
+        self.root, self.flaw = root, flaw
+        self.monitor = Monitor(root, self.machine, flaw)
+        self.links, self.confirming = self.rng.random() < 0.6, self.rng.random() < 0.35
         self.outcomes = list[Outcome]()
         self.confirmed = list[Owner]()
         for name in ("runs", "trash", "tmp", "swept"):
@@ -142,76 +235,26 @@ class Schedule:
         ]
         return rng.choices([act for _, act in roles], [weight for weight, _ in roles])[0]
 
-    def step(self, actor: Actor) -> None:
-        """Let one actor make its next call, and look at what that did."""
-        self.machine.clock += 1
-        made = self.announced.get(actor, "")
-        announced = actor.step()
-        if announced is None:
-            self.leave(actor, linger=self.rng.random() < 0.3)
-        else:
-            self.announced[actor] = announced
+    def enter_somebody(self) -> None:
+        place = self.rng.choice(self.machine.places())
+        self.enter(place, self.role(), self.rng.random() < 0.15)
+
+    def watch(self, made: str) -> None:
         if made in ("rename", "link") or self.rng.random() < 0.05:
             self.monitor.observe(self.confirmed)
 
-    def leave(self, actor: Actor, linger: bool = False) -> None:
-        """An actor is done or killed; its process may linger."""
-        actor.kill()
-        process = self.actors.pop(actor)
-        self.stopped.discard(actor)
-        if linger:
-            self.idle.append(process)
-        else:
-            self.machine.exit(process)
-
-    # what befalls them
-
-    def disturb(self) -> None:
-        """Stop, wake, kill, wait for, or reboot somebody, or let time pass."""
-        what = self.rng.random()
-        actor = self.rng.choice(list(self.actors)) if self.actors else None
-        if what < 0.35 and actor:
-            self.stopped.symmetric_difference_update({actor})
-        elif what < 0.65 and actor:
-            self.leave(actor)
-        elif what < 0.8:
-            self.machine.clock += SILENCE
-            if self.confirming and actor:
-                self.confirm_wrongly(actor)
-        elif what < 0.95:
-            self.empty_idle()
-            self.machine.wait()
-        else:
-            self.reboot(self.rng.choice("AB"))
-
     def confirm_wrongly(self, actor: Actor) -> None:
-        """A person says that somebody who is merely stopped is gone."""
         writing = [a for a in self.actors if self.announced.get(a) in ("write", "beat")]
         self.stopped.add(self.rng.choice(writing or [actor]))
         place = self.rng.choice(self.machine.places())
         self.enter(place, lambda p: reap(p, self.root / "runs" / "a", confirm=True))
-
-    def empty_idle(self) -> None:
-        """Who lingered goes."""
-        while self.idle:
-            self.machine.exit(self.idle.pop())
-
-    def reboot(self, host: str) -> None:
-        """A host starts again, and all who acted there are gone."""
-        there = [a for a, process in self.actors.items() if process.owner.place.host == host]
-        for actor in there:
-            self.leave(actor)
-        self.idle = [process for process in self.idle if process.owner.place.host != host]
-        self.machine.reboot(host)
 
     def run(self) -> Counter[str]:
         """Play the schedule; raise Violation if it breaks a promise."""
         try:
             for _ in range(self.rng.randint(50, 200)):
                 self.happen()
-            while self.actors:  # everybody wakes and finishes
-                self.step(self.rng.choice(list(self.actors)))
-            self.empty_idle()
+            self.finish()
             runs = [Path(run) for run, _ in self.monitor.runs()]
             for place, run in itertools.product(self.machine.places(), runs):
                 doctor = self.enter(place, partial(reap, path=run))
@@ -223,18 +266,6 @@ class Schedule:
             for actor in list(self.actors):
                 actor.kill()
         return self.monitor.counts
-
-    def happen(self) -> None:
-        """Somebody enters, something befalls somebody, or somebody makes a call."""
-        awake = [actor for actor in self.actors if actor not in self.stopped]
-        room = len(self.actors) < 5 and self.rng.random() < 0.15
-        if room or not self.actors:
-            place = self.rng.choice(self.machine.places())
-            self.enter(place, self.role(), self.rng.random() < 0.15)
-        elif self.rng.random() < 0.05 or not awake:
-            self.disturb()
-        else:
-            self.step(self.rng.choice(awake))
 
 
 def play(seed: int, root: Path, flaw: Flaw | None = None) -> Counter[str]:
