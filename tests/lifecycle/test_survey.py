@@ -10,8 +10,9 @@ import pytest
 
 from molexp.disk.beneath import Directory
 from molexp.errors import FormatError, MolexpError
-from molexp.lifecycle.survey import ScopeSurvey, survey
+from molexp.lifecycle.survey import ScopeSurvey, data, executions, scope_record, survey
 from molexp.model.execution import ExecutionState
+from molexp.model.scope import ProjectMeta, WorkspaceMeta
 from tests.users import User
 
 TEMPLATE = Path(__file__).parents[2] / "workspace_template"
@@ -229,3 +230,133 @@ def test_a_line_that_belongs_elsewhere_is_reported_and_not_used(lab: Path, path:
     after, (problem,) = surveyed(lab)
     assert after == before
     assert "a line of 'metric' does not belong here" in str(problem)
+
+
+def test_inputs_are_given_in_their_order(lab: Path) -> None:
+    scopes, _ = surveyed(lab)
+    before = scopes[BEST_RUN].executions[1].inputs
+    (lab / BEST / "0002/end.json").unlink()
+    with open(lab / BEST / "0002/ledger.jsonl", "a") as ledger:
+        ledger.write('{"input":{"at":"2026-03-02T12:00:00Z","name":"lr","value":0.1}}\n')
+    with open(lab / BEST / "0002" / JOINED, "a") as ledger:
+        ledger.write('\n{"input":{"at":"2026-03-02T11:00:00Z","path":"/data/x"}}\n')
+    scopes, problems = surveyed(lab)
+    after = scopes[BEST_RUN].executions[1].inputs
+    assert problems == []
+    assert after[: len(before)] == before
+    assert [(each.name, each.path) for each in after[len(before) :]] == [
+        ("lr", None),
+        (None, "/data/x"),
+    ]
+
+
+def test_a_log_has_the_size_and_digest_that_the_end_gives_it(lab: Path) -> None:
+    run = lab / BEST / "0001"
+    end = json.loads((run / "end.json").read_text())
+    (entry,) = (each for each in end["manifest"] if each["path"].endswith(".log"))
+    lines = (run / "ledger.jsonl").read_text().splitlines()
+    open_log = next(line for line in lines if '"kind":"log"' in line)
+    record = json.loads(open_log)["asset"]
+    record.pop("size", None)
+    record.pop("content_hash", None)
+    kept = [line for line in lines if '"kind":"log"' not in line]
+    (run / "ledger.jsonl").write_text("\n".join([*kept, json.dumps({"asset": record})]) + "\n")
+    scopes, _ = surveyed(lab)
+    (log,) = (each for each in scopes[BEST_RUN].executions[0].assets if each.kind == "log")
+    assert (log.size, log.content_hash) == (entry["size"], entry["content_hash"])
+    (run / "end.json").unlink()
+    scopes, _ = surveyed(lab)
+    (log,) = (each for each in scopes[BEST_RUN].executions[0].assets if each.kind == "log")
+    assert (log.size, log.content_hash) == (None, None)
+
+
+def test_an_asset_that_said_its_digest_keeps_it(lab: Path) -> None:
+    scopes, _ = surveyed(lab)
+    before = {each.asset_id: each for each in scopes[BEST_RUN].executions[1].assets}
+    end = json.loads((lab / BEST / "0002/end.json").read_text())
+    for entry in end["manifest"]:
+        entry["content_hash"] = "sha256:" + "0" * 64
+    (lab / BEST / "0002/end.json").write_text(json.dumps(end))
+    scopes, _ = surveyed(lab)
+    after = {each.asset_id: each for each in scopes[BEST_RUN].executions[1].assets}
+    told = {uid for uid, each in before.items() if each.kind != "log"}
+    assert told
+    assert {uid: after[uid] for uid in told} == {uid: before[uid] for uid in told}
+
+
+def test_deleted_executions_are_hidden_until_they_are_not(lab: Path) -> None:
+    scopes, _ = surveyed(lab)
+    first, second = (each.start.uid for each in scopes[BEST_RUN].executions if each.start)
+    edits = lab / BEST / "edits-lab-ws1-ada.jsonl"
+    said = '"at":"2027-01-0%dT00:00:00Z","writer":"w","by":"me","patch":{"deleted":{%s}}'
+    line = f'\n{{"edit":{{{said}}}}}\n'
+    with open(edits, "a") as file:
+        file.write(line % (1, f'"{second}":"wrong"'))
+    scopes, _ = surveyed(lab)
+    assert [each.number for each in scopes[BEST_RUN].executions] == [1]
+    assert scopes[BEST_RUN].status is ExecutionState.FAILED
+    with Directory.open(lab / BEST) as run:
+        assert [each.number for each in executions(run, [])] == [1, 2]
+    with open(edits, "a") as file:
+        file.write(line % (2, f'"{first}":true'))
+    scopes, _ = surveyed(lab)
+    assert scopes[BEST_RUN].executions == []
+    assert scopes[BEST_RUN].status is ExecutionState.PENDING
+    with open(edits, "a") as file:
+        file.write(line % (3, f'"{first}":null,"{second}":null'))
+    scopes, _ = surveyed(lab)
+    assert [each.number for each in scopes[BEST_RUN].executions] == [1, 2]
+
+
+def test_a_hold_is_no_execution(lab: Path) -> None:
+    hold = lab / BEST / "0003"
+    shutil.copytree(lab / BEST / "0001", hold)
+    ledger = hold / "ledger.jsonl"
+    first, *others = ledger.read_text().splitlines()
+    start = json.loads(first)
+    start["start"]["purpose"] = "hold"
+    ledger.write_text("\n".join([json.dumps(start), *others]) + "\n")
+    with Directory.open(lab / BEST) as run:
+        assert [each.number for each in executions(run, [])] == [1, 2]
+
+
+def test_a_scope_s_record_is_read_with_its_edits(lab: Path) -> None:
+    problems: list[MolexpError] = []
+    with Directory.open(lab) as root:
+        meta = scope_record(root, WorkspaceMeta, problems)
+        with pytest.raises(FormatError):
+            scope_record(root, ProjectMeta, problems)
+    assert meta.labels == {"group": "theory"}
+    assert problems == []
+    (lab / "edits-lab-ws1-ada.jsonl").write_bytes(b"\xff\n")
+    with Directory.open(lab) as root:
+        assert scope_record(root, WorkspaceMeta, problems).labels == {}
+    assert len(problems) == 1
+
+
+@pytest.mark.parametrize("damage", ["garbage", "gone", "link", "newer format"])
+def test_one_damaged_version_hides_no_other(lab: Path, damage: str) -> None:
+    data_dir = lab / "data/qm9-sample"
+    shutil.copytree(data_dir / "v1", data_dir / "v2")
+    record = data_dir / "v2/asset.json"
+    text = record.read_text().replace('"version":1', '"version":2')
+    record.unlink()
+    if damage == "garbage":
+        record.write_text("{")
+    elif damage == "link":
+        record.symlink_to("../v1/asset.json")
+    elif damage == "newer format":
+        record.write_text(text.replace('"format":1', '"format":2'))
+    problems: list[MolexpError] = []
+    with Directory.open(lab) as root:
+        found = list(data(root, problems))
+    assert [each.version for each in found] == [1]
+    assert len(problems) == 1
+    assert str(record) in str(problems[0])
+
+
+def test_where_there_is_no_data_none_is_given(lab: Path) -> None:
+    problems: list[MolexpError] = []
+    with Directory.open(lab / EXPERIMENT) as directory:
+        assert list(data(directory, problems)) == []
+    assert problems == []

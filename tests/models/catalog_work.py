@@ -139,7 +139,7 @@ class Work(Protocol):
         return True
 
     def end(self, p: Process, op: Op, a: int, b: int) -> Steps:
-        """End an execution that this process owns; hint only after a long silence, as for a line."""
+        """End an execution that this process owns, and hint as after a line."""
         owned = [attempt for attempt in p.attempts if not attempt.joined]
         if not owned:
             return False
