@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -119,7 +120,7 @@ def truncate(descriptor: int, size: int) -> None:
 def mkdir(directory: int, name: str, mode: int) -> None:
     """Make a directory; FileExistsError if something has that name."""
     _call("mkdir", _mkdir, directory, name, mode)
-    if mode & _UMASK:
+    if mode & (_UMASK | stat.S_ISGID):  # the system leaves that bit out
         # Through a descriptor: by its name, a link that took its place would be followed.
         descriptor = os.open(name, _DIRECTORY, dir_fd=directory)
         try:

@@ -183,7 +183,7 @@ def _publish(
 ) -> Attempt | None:
     """Take the next number with a complete start; None if it is taken."""
     path = layout.scope_path(address)
-    number = (found.newest.number if found.newest else 0) + 1
+    number = found.highest + 1
     start = _start(site, found.meta.uid, said)
     batch = site.batch()
     ledgers: list[Appender] = []
@@ -245,7 +245,7 @@ def _start(site: Site, run_uid: str, said: Mapping[str, Any]) -> Start:
 
 def cancel_pending(site: Site, run: Directory, address: Address, found: Look) -> bool:
     """Publish an execution that was born cancelled; False if somebody else got its number."""
-    number = (found.newest.number if found.newest else 0) + 1
+    number = found.highest + 1
     start = _start(site, found.meta.uid, {})
     directory, _, name = end_name(start).rpartition("/")
 
@@ -291,6 +291,11 @@ def end_attempt(site: Site, attempt: Attempt, status: ExecutionState, **said: An
     return end
 
 
+def abandon(uid: str) -> None:
+    """Let the next start in this process end what this process is not at work in any more."""
+    _abandoned.add(uid)
+
+
 def reap(site: Site, run: Directory, address: Address, found: Numbered) -> End:
     """End as failed what an owner that is proven dead left open.
 
@@ -325,7 +330,9 @@ def end_for_another(
             batch=batch,
             is_away=is_away,
         )
-        return _end(site, held, status, {"reason": reason})
+        end = _end(site, held, status, {"reason": reason})
+    _abandoned.discard(found.start.uid)
+    return end
 
 
 def _end(
@@ -383,10 +390,13 @@ def _publish_end(site: Site, held: Held, end: End) -> End:
             door.chmod(made.fd, site.modes.ended_directory)
         batch.commit()
         return end
-    except AlreadyExistsError as error:
+    except (AlreadyExistsError, StorageError) as error:
         there = read_end(place, held.start)
         mine = (end.ended_by, end.status, end.reason)
-        if there is not None and (there.ended_by, there.status, there.reason) == mine:
+        is_mine = there is not None and (there.ended_by, there.status, there.reason) == mine
+        if isinstance(error, StorageError) and (there is None or is_mine):
+            raise  # and else: what somebody else has closed takes nothing from others
+        if there is not None and is_mine:
             return there  # this call was made before, and was refused after it got the name
         raise ConflictError(
             f"{place.path} was ended by somebody else",

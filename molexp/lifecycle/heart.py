@@ -59,7 +59,8 @@ def _pause(seconds: float) -> None:
 
 def heart(seconds: float) -> Heart:
     """This process's heart of that rhythm; a forked child has its own."""
-    return _hearts.setdefault((os.getpid(), seconds), Heart(seconds))
+    key = os.getpid(), seconds
+    return _hearts.get(key) or _hearts.setdefault(key, Heart(seconds))
 
 
 _hearts: dict[tuple[int, float], Heart] = {}

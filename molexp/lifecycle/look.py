@@ -11,7 +11,7 @@ from molexp.disk.beneath import Directory
 from molexp.disk.ledger import LineReader, entries
 from molexp.disk.owner import Life, judge
 from molexp.disk.record import read, read_if_there
-from molexp.errors import ConflictError, FormatError, MolexpError
+from molexp.errors import ConflictError, FormatError, MolexpError, NotFoundError
 from molexp.lifecycle.site import Site
 from molexp.lifecycle.survey import edited
 from molexp.model.codec import split_line
@@ -47,6 +47,8 @@ class Look:
 
     meta: RunMeta
     numbered: tuple[Numbered, ...]
+    highest: int = 0
+    """The highest number that a directory there has; the next one is free."""
 
     @property
     def newest(self) -> Numbered | None:
@@ -65,17 +67,27 @@ class Look:
 def look_at(run: Directory) -> Look:
     """Read who the run is and what every numbered directory in it says.
 
+    A numbered directory without a byte of its start is passed over, for it never had an owner that
+    lives: an execution appears with its start, and only a power loss takes that away.
+
     Raises NotFoundError for a place that is no run, and FormatError for a record that is damaged:
     without it nobody can tell who owns the run.
     """
     meta, names = read(run, layout.META, RunMeta), run.names(alone=True)
     meta = edited(run, meta, [], names)
     numbers = sorted(filter(None, map(layout.execution_number, names)))
-    return Look(meta, tuple(_numbered(run, number) for number in numbers))
+    looked = (_numbered(run, number) for number in numbers)
+    numbered = tuple(each for each in looked if each is not None)
+    return Look(meta, numbered, numbers[-1] if numbers else 0)
 
 
-def _numbered(run: Directory, number: int) -> Numbered:
+def _numbered(run: Directory, number: int) -> Numbered | None:
     with run.enter(layout.execution_name(number)) as place:
+        try:
+            if not place.stat(layout.LEDGER).st_size:
+                return None
+        except NotFoundError:
+            return None
         start = read_start(place)
         return Numbered(number, start, read_end(place, start))
 

@@ -189,7 +189,7 @@ def check_apart(root: str, source: Path) -> None:
 def check_source(path: Path) -> None:
     """Raises NotFoundError naming what is near, unless a file or directory lies there."""
     try:
-        path.stat()
+        mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
         try:
             there = sorted(os.listdir(path.parent))
@@ -208,3 +208,9 @@ def check_source(path: Path) -> None:
             cure="give the path of a file or a directory",
             argument="path",
         ) from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InvalidInputError(
+            f"{path} is neither a file nor a directory, and has no bytes to keep",
+            cure="give the path of a file or a directory",
+            argument="path",
+        )

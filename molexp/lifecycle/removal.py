@@ -23,7 +23,14 @@ from molexp.errors import (
     MolexpError,
     NotFoundError,
 )
-from molexp.lifecycle.attempt import Attempt, end_attempt, end_for_another, settle, start_run
+from molexp.lifecycle.attempt import (
+    Attempt,
+    abandon,
+    end_attempt,
+    end_for_another,
+    settle,
+    start_run,
+)
 from molexp.lifecycle.look import Numbered, check_free, look_at, read_end
 from molexp.lifecycle.reaping import runs_below
 from molexp.lifecycle.scopes import edit, find_scope
@@ -96,8 +103,8 @@ def restore(site: Site, key: str) -> list[Removed]:
     """Put back what was removed: by the uid of the removal, or the uid or id of what it was.
 
     Of an execution that left no files, or whose files are back already, nothing is put back: it is
-    shown again. Raises NotFoundError, InvalidInputError if several things are meant, and AlreadyExistsError if
-    something has its place.
+    shown again. Raises NotFoundError, InvalidInputError if several things are meant, and
+    AlreadyExistsError if something has its place.
     """
     found, _ = trash.removals(site.root)
     meant = [each for each in found if key in (each.uid, each.of, each.path.rpartition("/")[2])]
@@ -269,6 +276,8 @@ def _holding_all(site: Site, address: Address) -> Iterator[_Holds]:
                 break
         yield holds
     finally:
+        for uid in holds.uids.values():
+            abandon(uid)  # until it is released, which the disk may refuse
         for each, uid in holds.uids.items():
             with suppress(NotFoundError, ConflictError):
                 _release_one(site, holds, each, uid)

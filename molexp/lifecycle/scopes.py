@@ -91,11 +91,11 @@ def _begin(path: Path, meta: WorkspaceMeta, durability: Durability) -> Site:
 
 
 def _make_root(path: Path, mode: int) -> None:
-    """Make a directory and those above it that are missing; the last one shuts others out."""
+    """Make a directory and those above it that are missing; they shut others out."""
     missing = [each for each in (path, *path.parents) if not each.exists()]
     for each in reversed(missing):
         with Directory.open(each.parent) as above, suppress(FileExistsError):
-            door.mkdir(above.fd, each.name, mode if each == path else 0o777)
+            door.mkdir(above.fd, each.name, mode)
 
 
 def get_or_create(site: Site, address: Address, wanted: AnyMeta) -> AnyMeta:

@@ -91,8 +91,10 @@ class Site:
     def close(self) -> None:
         """Say that no more hints come, and let go of the workspace."""
         if self._own is not None and self._pid == os.getpid():
-            self._own[1].close()
-            self._own[2].close()
+            aside, journal, ways = self._own
+            journal.close()
+            aside.close()
+            ways.close()
         self.root.close()
 
     def _mine(self) -> tuple[Aside, Journal, _Ways]:

@@ -135,8 +135,9 @@ class Asset(Record):
 
     def read_json(self, scope_dir: StrPath | None = None) -> Any:
         """Its file as JSON; raises FormatError."""
+        data = self.read_bytes(scope_dir)
         try:
-            return decode(json.loads(self.read_bytes(scope_dir)))
+            return decode(json.loads(data))
         except (ValueError, RecursionError) as error:
             raise self._not_so("JSON", error, "read its text: `read_text()`") from error
 

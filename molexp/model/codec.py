@@ -73,7 +73,10 @@ def is_plain(values: Mapping[str, object]) -> bool:
                 return False
         elif kind is not bool and value is not None:
             return False
-    return type(values) is dict and all(type(key) is str and key.isascii() for key in values)
+    try:
+        return type(values) is dict and "".join(values).isascii()
+    except TypeError:  # a key is no text
+        return False
 
 
 def _encode(value: Any, depth: int) -> Json:

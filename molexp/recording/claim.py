@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import TracebackType
 from typing import TypeVar
 
 from molexp.disk import door
@@ -73,15 +74,9 @@ class Claim:
             writing.batch.changed(above)
             return created
 
-    @contextmanager
-    def undone_on_error(self) -> Iterator[None]:
+    def undone_on_error(self) -> Undone:
         """Take away what was claimed if the block does not make an asset of it."""
-        try:
-            with self.writing.at_work():
-                yield
-        except BaseException:
-            self.undo()
-            raise
+        return Undone(self)
 
     def undo(self) -> None:
         """Take away what was claimed; what cannot be taken away is an orphan."""
@@ -111,3 +106,29 @@ class Claim:
                 writing.batch.wrote(directory, name)
                 writing.batch.changed(directory)
             writing.known[path] = file.evolve(path=path)
+
+
+class Undone:
+    """The block that makes an asset of what was claimed, or takes it away."""
+
+    __slots__ = ("_claim",)
+
+    def __init__(self, claim: Claim) -> None:
+        self._claim = claim
+
+    def __enter__(self) -> None:
+        try:
+            self._claim.writing.at_work().__enter__()
+        except BaseException:
+            self._claim.undo()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._claim.writing.at_work().__exit__()
+        if kind is not None:
+            self._claim.undo()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mimetypes
 import os
+from functools import lru_cache
 from typing import Any
 
 from molexp.errors import InvalidInputError
@@ -36,10 +37,15 @@ def to_bytes(content: Any) -> bytes | memoryview:
 
 def media_type(name: object, content: Any) -> str | None:
     """The media type by the name, else by what is saved under it."""
-    guessed = mimetypes.guess_type(name)[0] if isinstance(name, str) else None
+    guessed = _by_name(name) if isinstance(name, str) else None
     if guessed is not None or isinstance(content, bytes | bytearray | memoryview | os.PathLike):
         return guessed
     return "text/plain" if isinstance(content, str) else JSON
+
+
+@lru_cache(maxsize=256)
+def _by_name(name: str) -> str | None:
+    return mimetypes.guess_type(name)[0]
 
 
 def _plain(content: Any) -> Any:

@@ -155,7 +155,7 @@ class Session:
         _active[self.recorder.start.uid] = self
         heart(writing.site.beat).add(writing.beat)
         if is_only:
-            os.environ[VARIABLE] = os.path.abspath(writing.place.path)
+            os.environ[VARIABLE] = writing.place.path
         if capture:
             try:
                 self.capturing.begin()
@@ -175,7 +175,7 @@ class Session:
             self._site_of_its_own.close()
         _joined.pop(self.recorder.start.uid, None)
         was_active = _active.pop(self.recorder.start.uid, None) is not None
-        if was_active and os.environ.get(VARIABLE) == os.path.abspath(path):
+        if was_active and os.environ.get(VARIABLE) == path:
             del os.environ[VARIABLE]
 
     def _tell_trace(self, writing: Writing, error: BaseException) -> Asset | None:

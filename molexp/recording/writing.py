@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Condition, RLock, get_ident
+from threading import Condition, Lock, RLock, get_ident
 
 from molexp.disk import door, journal, layout
 from molexp.disk.beneath import Directory
@@ -36,8 +36,41 @@ PATIENCE_SECONDS = 60.0
 """How long an end waits for what other threads of this process have begun to save."""
 
 
-class Writing:
-    """An execution that this process writes in, as its owner or as one who joined."""
+class AtWork:
+    """How many threads are within something that is to be done before the end."""
+
+    __slots__ = ("_count", "_ender", "_turn", "over")
+
+    def __init__(self) -> None:
+        self.over: Callable[[], MolexpError] | None = None
+        self._count = self._ender = 0
+        self._turn = Condition(Lock())
+
+    def __enter__(self) -> None:
+        with self._turn:
+            if self.over is not None and self._ender != get_ident():
+                raise self.over()
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._turn:
+            self._count -= 1
+            if self.over is not None:
+                self._turn.notify_all()
+
+    def stop(self, over: Callable[[], MolexpError]) -> None:
+        """Let this thread alone go on, and others finish what they have begun."""
+        with self._turn:
+            self._ender, self.over = get_ident(), over
+            self._turn.wait_for(lambda: not self._count, PATIENCE_SECONDS)
+
+    def go_on(self) -> None:
+        """Let all threads go on again."""
+        self.over, self._ender = None, 0
+
+
+class Watched:
+    """An execution that is open here, and what is asked of whoever writes in it."""
 
     def __init__(
         self,
@@ -56,40 +89,23 @@ class Writing:
         self.number = number
         self.start = start
         self.attempt = attempt
-        self.pid = os.getpid()
-        self.suffix = "" if attempt is not None else f"-{site.writer}"
-        self.batch: Batch = attempt.batch if attempt is not None else site.batch()
-        self.known: dict[str, FileEntry] = attempt.known if attempt is not None else {}
-        self.files: dict[str, Appender] = {}
-        self.siblings: dict[str, Siblings] = {}
-        """The names that this process knows of, by their directory."""
-        self.versions: dict[str, int] = {}
-        """The version to try next, by the path of the first."""
         self.lock = RLock()
-        self.over: Callable[[], MolexpError] | None = None
-        """What every call raises from now on."""
-        self._ledger = attempt.ledger if attempt is not None else None
-        self._directories: dict[str, Directory] = {"": place}
-        self.is_closed = False
+        self._at_work = AtWork()
         self._next_look = 0.0
-        self._turn = Condition()
-        self._at_work, self._ender = 0, 0
-        self._last = journal.now()
+
+    @property
+    def over(self) -> Callable[[], MolexpError] | None:
+        """What every call raises from now on."""
+        return self._at_work.over
+
+    @over.setter
+    def over(self, over: Callable[[], MolexpError] | None) -> None:
+        self._at_work.over = over
 
     @property
     def is_owner(self) -> bool:
         """Whether it is this process that ends the execution."""
         return self.attempt is not None
-
-    def is_fresh(self) -> bool:
-        """Whether its last line or beat is so young that no reader has stopped looking at it."""
-        return journal.now() - self._last <= journal.FRESH_SECONDS
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether nobody has joined this owner, so that it knows all assets that were made."""
-        prefix = layout.LEDGER_PREFIX
-        return self.is_owner and not any(name.startswith(prefix) for name in self.place.names())
 
     @property
     def path(self) -> str:
@@ -102,8 +118,9 @@ class Writing:
         Raises TransitionError after the end, CancelledError once that was asked. Where a pause was
         asked, this returns when it is over.
         """
-        if self.over is not None:
-            raise self.over()
+        over = self._at_work.over
+        if over is not None:
+            raise over()
         if time.monotonic() >= self._next_look:
             self.heed()
 
@@ -121,32 +138,111 @@ class Writing:
             elif asked is not None and asked.verb == "cancel":
                 raise _cancelled(asked)
 
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def at_work(self) -> AtWork:
         """What the block begins is done before the end looks at what is there."""
-        with self._turn:
-            if self.over is not None and self._ender != get_ident():
-                raise self.over()
-            self._at_work += 1
-        try:
+        return self._at_work
+
+    @contextmanager
+    def hinted(self) -> Iterator[None]:
+        """Let readers know that something appears here."""
+        with self.site.journal.changing(str(self.address), place=self.run, path=self.path):
             yield
-        finally:
-            with self._turn:
-                self._at_work -= 1
-                self._turn.notify_all()
+
+    def check_not_ended(self) -> None:
+        """Raise TransitionError if the end is there."""
+        if self._has_ended():
+            end = read_if_there(self.place, end_name(self.start), End)
+            path, how = self.place.path, end.status if end is not None else "over"
+            self.over = lambda: ended(path, how)
+            raise self.over()
+
+    def _has_ended(self) -> bool:
+        try:
+            os.stat(end_name(self.start), dir_fd=self.place.fd)
+        except OSError:
+            return False
+        return True
+
+    def _asked(self) -> Request | None:
+        """The request that counts now: a cancellation before all others, else the newest."""
+        try:
+            os.stat(layout.REQUESTS, dir_fd=self.run.fd)
+        except OSError:
+            return None
+        all_of_them = requests(self.run, self.number, self.start.uid)
+        for each in all_of_them:
+            if each.verb == "cancel":
+                return each
+        return all_of_them[-1] if all_of_them else None
+
+    def _wait(self, asked: Request) -> None:
+        """Stand still until somebody asks for something else."""
+        self._tell_change("paused", asked)
+        while True:
+            time.sleep(LOOK_SECONDS)
+            if self.over is not None:
+                raise self.over()
+            self.check_not_ended()
+            asked = self._asked() or asked
+            if asked.verb == "cancel":
+                raise _cancelled(asked)
+            if asked.verb == "resume":
+                self._tell_change("resumed", asked)
+                return
+
+    def _tell_change(self, name: str, asked: Request) -> None:
+        """Write down that it was paused or resumed."""
+        raise NotImplementedError
+
+
+class Writing(Watched):
+    """An execution that this process writes in, as its owner or as one who joined."""
+
+    def __init__(
+        self,
+        site: Site,
+        address: Address,
+        run: Directory,
+        place: Directory,
+        number: int,
+        start: Start,
+        attempt: Attempt | None = None,
+    ) -> None:
+        super().__init__(site, address, run, place, number, start, attempt)
+        self.pid = os.getpid()
+        self.suffix = "" if attempt is not None else f"-{site.writer}"
+        self.batch: Batch = attempt.batch if attempt is not None else site.batch()
+        self.known: dict[str, FileEntry] = attempt.known if attempt is not None else {}
+        self.files: dict[str, Appender] = {}
+        self.siblings: dict[str, Siblings] = {}
+        """The names that this process knows of, by their directory."""
+        self.versions: dict[str, int] = {}
+        """The version to try next, by the path of the first."""
+        self._ledger = attempt.ledger if attempt is not None else None
+        self._directories: dict[str, Directory] = {"": place}
+        self.is_closed = False
+        self._last = journal.now()
+
+    def is_fresh(self) -> bool:
+        """Whether its last line or beat is so young that no reader has stopped looking at it."""
+        return journal.now() - self._last <= journal.FRESH_SECONDS
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody has joined this owner, so that it knows all assets that were made."""
+        prefix = layout.LEDGER_PREFIX
+        return self.is_owner and not any(name.startswith(prefix) for name in self.place.names())
 
     def stop(self) -> None:
         """Let this thread alone write from now on, and others finish what they have begun."""
         path = self.place.path
-        with self._turn:
-            self._ender, self.over = get_ident(), lambda: ended(path, "it is ending right now")
-            self._turn.wait_for(lambda: not self._at_work, PATIENCE_SECONDS)
+        self._at_work.stop(lambda: ended(path, "it is ending right now"))
 
     def go_on(self) -> None:
         """Let all threads write again: the end was refused."""
         for appender in self.files.values():
             appender.resume()
-        self.over, self._ender = None, 0
+        self._at_work.go_on()
 
     def know(self, top: str, name: str) -> None:
         """Take note of a name beneath ``top``; raises InvalidNameError if it is a twin."""
@@ -211,12 +307,6 @@ class Writing:
         """The path of this process's own file for one that the owner has at ``relative``."""
         stem, dot, suffix = relative.rpartition(".")
         return f"{stem}{self.suffix}{dot}{suffix}"
-
-    @contextmanager
-    def hinted(self) -> Iterator[None]:
-        """Let readers know that something appears here."""
-        with self.site.journal.changing(str(self.address), place=self.run, path=self.path):
-            yield
 
     def settle(self) -> None:
         """Hand over to the attempt what is known of files, and what is open."""
@@ -289,48 +379,6 @@ class Writing:
     def _hint(self) -> None:
         with self.hinted():
             pass
-
-    def _has_ended(self) -> bool:
-        try:
-            os.stat(end_name(self.start), dir_fd=self.place.fd)
-        except OSError:
-            return False
-        return True
-
-    def check_not_ended(self) -> None:
-        """Raise TransitionError if the end is there."""
-        if self._has_ended():
-            end = read_if_there(self.place, end_name(self.start), End)
-            path, how = self.place.path, end.status if end is not None else "over"
-            self.over = lambda: ended(path, how)
-            raise self.over()
-
-    def _asked(self) -> Request | None:
-        """The request that counts now: a cancellation before all others, else the newest."""
-        try:
-            os.stat(layout.REQUESTS, dir_fd=self.run.fd)
-        except OSError:
-            return None
-        all_of_them = requests(self.run, self.number, self.start.uid)
-        for each in all_of_them:
-            if each.verb == "cancel":
-                return each
-        return all_of_them[-1] if all_of_them else None
-
-    def _wait(self, asked: Request) -> None:
-        """Stand still until somebody asks for something else."""
-        self._tell_change("paused", asked)
-        while True:
-            time.sleep(LOOK_SECONDS)
-            if self.over is not None:
-                raise self.over()
-            self.check_not_ended()
-            asked = self._asked() or asked
-            if asked.verb == "cancel":
-                raise _cancelled(asked)
-            if asked.verb == "resume":
-                self._tell_change("resumed", asked)
-                return
 
     def _tell_change(self, name: str, asked: Request) -> None:
         if self.is_owner:

@@ -160,7 +160,7 @@ def test_a_damaged_scope_hides_no_other(copy: Path, capsys: Capture, place: str)
 
 def _record(run: Run, evil: str) -> None:
     with run.start(capture=False) as ctx:
-        ctx.set_result(evil, evil)
+        ctx.set_result("slope", evil)
         ctx.log("training").append(evil)
         ctx.artifact.save("a.txt", evil, tags={evil: evil})
         raise OSError(evil)

@@ -19,7 +19,14 @@ from hypothesis import strategies as st
 
 from molexp.disk import door
 from molexp.disk.beneath import Directory
-from molexp.disk.digest import HashingWriter, hash_file, hash_open_file, hash_tree
+from molexp.disk.digest import (
+    HashingWriter,
+    check_has_bytes,
+    hash_file,
+    hash_open_file,
+    hash_tree,
+)
+from molexp.disk.walk import walk
 from molexp.errors import FormatError, NotFoundError, StorageError
 from tests.disk import refusing
 from tests.users import User
@@ -306,3 +313,32 @@ def test_a_file_that_may_not_be_read_is_a_typed_error(user: User) -> None:
     else:
         with pytest.raises(StorageError, match="ask the owner"):
             user.run(body)
+
+
+def test_a_file_that_was_closed_tells_when_it_was_last_written(
+    root: Directory, tmp_path: Path
+) -> None:
+    for name, write in (("straight", _buffered), ("seeking", _as_zip)):
+        with HashingWriter(root, name, 0o644) as file:
+            assert file.mtime_ns == 0
+            write(file)
+        assert file.mtime_ns == (tmp_path / "lab" / name).stat().st_mtime_ns
+        assert hash_file(root, name).mtime_ns == file.mtime_ns
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "fifo", "directory"])
+def test_what_has_no_bytes_is_told_from_what_has(
+    root: Directory, tmp_path: Path, kind: str
+) -> None:
+    place = tmp_path / "lab/odd"
+    (tmp_path / "lab/file").write_bytes(b"x")
+    if kind == "fifo":
+        os.mkfifo(place)
+    elif kind == "directory":
+        place.mkdir()
+    else:
+        place.symlink_to("file" if kind == "link" else "gone")
+    file, odd = walk(root)
+    check_has_bytes(root, file)
+    with pytest.raises(FormatError, match="no bytes of its own"):
+        check_has_bytes(root, odd)

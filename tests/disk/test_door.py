@@ -285,3 +285,14 @@ def test_what_a_user_may_not_change_is_refused_with_whom_to_ask(user: User) -> N
         user.run(body)
     assert raised.value.errno == errno.EACCES
     assert raised.value.filename == str(closed / "new")
+
+
+@pytest.mark.parametrize("umask", [0, 0o002, 0o022, 0o077])
+def test_a_directory_hands_its_group_on_whatever_the_umask_is(tmp_path: Path, umask: int) -> None:
+    script = (
+        f"import os, sys; os.umask({umask})\n"
+        "from molexp.disk import door\n"
+        "door.mkdir(os.open(sys.argv[1], os.O_RDONLY), 'group', 0o2770)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+    assert stat.S_IMODE((tmp_path / "group").stat().st_mode) == 0o2770

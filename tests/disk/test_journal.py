@@ -206,3 +206,25 @@ def test_a_forked_child_hints_in_a_journal_of_its_own(root: Directory, hints: Jo
     assert "child" in texts[str(child)]
     assert "child" not in texts[str(os.getpid())]
     assert "after" in texts[str(os.getpid())]
+
+
+@pytest.mark.parametrize("fate", ["stays", "moves", "is replaced", "goes"])
+def test_a_change_says_whether_its_place_moved_meanwhile(
+    root: Directory, hints: Journal, tmp_path: Path, fate: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    with root.enter("here") as place:
+        with hints.changing("qm9", place=place, path="here") as change:
+            if fate != "stays":
+                (tmp_path / "here").rename(tmp_path / "there")
+            if fate == "is replaced":
+                (tmp_path / "here").mkdir()
+            if fate == "goes":
+                (tmp_path / "there").rmdir()
+        assert change.moved is (fate != "stays")
+
+
+def test_a_change_that_names_no_place_has_not_moved(hints: Journal) -> None:
+    with hints.changing("qm9") as change:
+        pass
+    assert change.moved is False

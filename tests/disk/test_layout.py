@@ -82,3 +82,13 @@ def test_directories_of_a_group_hand_its_id_down_under_any_mask(tmp_path: Path) 
         check=True,
     )
     assert done.stdout.strip() == "0o2775"
+
+
+@given(st.integers(1, 10**30))
+def test_a_version_is_read_back_from_its_name(version: int) -> None:
+    assert layout.version_number(layout.version_name(version)) == version
+
+
+@pytest.mark.parametrize("name", ["", "v", "v0", "v01", "v-1", "V1", "1", "v1x", "v 1", "v\u0661"])
+def test_what_names_no_version_has_no_number(name: str) -> None:
+    assert layout.version_number(name) is None

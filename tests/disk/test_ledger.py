@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from molexp.disk import door
 from molexp.disk.beneath import Directory
+from molexp.disk.digest import hash_file
 from molexp.disk.ledger import MAX_LINE_BYTES, Appender, LineReader, entries, tail
 from molexp.errors import FormatError, InvalidInputError, NotFoundError, StorageError
 from molexp.model.codec import join_line
@@ -329,3 +330,72 @@ def test_a_closed_ledger_takes_no_line(user: User) -> None:
 
     user.run(body)
     assert path.read_bytes() == (b"closed\n" if user.uid else b"closed\n\nlate\n")
+
+
+def _entry_is_true(root: Directory, appender: Appender) -> bool:
+    """Whether the ledger knows itself, and says what its bytes say."""
+    entry = appender.as_entry("l")
+    return entry is not None and entry == hash_file(root, "l")
+
+
+def test_a_ledger_knows_its_own_digest(root: Directory) -> None:
+    appender = Appender(root, "l", 0o644, hashed=True)
+    assert _entry_is_true(root, appender)
+    for number in range(5):
+        appender.append(b"line %d\n" % number)
+        assert _entry_is_true(root, appender)
+    appender.close()
+    assert appender.as_entry("l") is None
+
+
+@pytest.mark.parametrize("left", [0, 1, 6])
+def test_after_a_write_that_fell_short_nobody_claims_to_know_the_digest(
+    root: Directory, left: int
+) -> None:
+    appender = Appender(root, "l", 0o644, hashed=True)
+    with door.gated(_cutting(2, left)):
+        appender.append(b"line 0\n")
+        with pytest.raises(StorageError):
+            appender.append(b"line 1\n")
+        for _ in range(2):
+            assert appender.as_entry("l") in (None, hash_file(root, "l"))
+            appender.append(b"line 2\n")
+    appender.close()
+
+
+def test_after_a_refused_write_nobody_claims_to_know_the_digest(root: Directory) -> None:
+    appender = Appender(root, "l", 0o644, hashed=True)
+    appender.append(b"line 0\n")
+    with door.gated(refusing("write", errno.EIO)), pytest.raises(StorageError):
+        appender.append(b"line 1\n")
+    assert appender.as_entry("l") is None, "some of it may have been written"
+    appender.append(b"line 1\n")
+    assert appender.as_entry("l") is None
+    appender.close()
+
+
+def test_what_somebody_else_appends_is_not_vouched_for(root: Directory) -> None:
+    appender = Appender(root, "l", 0o644, hashed=True)
+    appender.append(b"mine\n")
+    with Path(root.path, "l").open("ab") as file:
+        file.write(b"theirs\n")
+    assert appender.as_entry("l") is None
+    appender.append(b"mine again\n")
+    assert appender.as_entry("l") is None
+    appender.close()
+
+
+def test_a_ledger_that_was_there_or_is_not_to_be_hashed_is_read_by_others(
+    root: Directory,
+) -> None:
+    _put(root, b"before\n")
+    for hashed in (True, False):
+        appender = Appender(root, "l", 0o644, hashed=hashed)
+        appender.append(b"line\n")
+        assert appender.as_entry("l") is None
+        appender.close()
+        Path(root.path, "l").unlink()
+    other = Appender(root, "l", 0o644, shared=True, hashed=True)
+    other.append(b"line\n")
+    assert _entry_is_true(root, other), "the newline before it is a part of it"
+    other.close()

@@ -331,3 +331,42 @@ def test_a_forked_child_makes_things_aside_under_its_own_name(
     made = {path.name.partition("seen-")[2].partition(".")[0] for path in tmp_path.glob("*seen-*")}
     assert len(made) == 2
     assert {writer.split("-")[1] for writer in made} == {str(os.getpid()), str(child)}
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK])
+def test_whether_there_are_links_is_found_by_trying(
+    root: Directory, aside: Aside, number: int
+) -> None:
+    assert aside.can_link() is True
+    with door.gated(refusing("link", number)):
+        assert aside.can_link() is False
+    assert aside_of(root) == []
+
+
+@pytest.mark.parametrize("operation", ["create", "link"])
+def test_a_disk_that_refuses_says_nothing_of_links(
+    root: Directory, aside: Aside, operation: str
+) -> None:
+    aside.moment()
+    with door.gated(refusing(operation, errno.EIO)), pytest.raises(StorageError):
+        aside.can_link()
+    assert aside_of(root) == []
+    assert aside.can_link() is True
+
+
+def test_a_moment_is_the_file_system_s_and_leaves_nothing(root: Directory, aside: Aside) -> None:
+    moments = []
+    for _ in range(3):
+        moments.append(aside.moment())
+        Path(root.path, "file").write_bytes(b"x")
+        moments.append(Path(root.path, "file").stat().st_mtime)
+    assert moments == sorted(moments)
+    assert aside_of(root) == []
+    with door.gated(refusing("create", errno.EROFS)), pytest.raises(StorageError):
+        aside.moment()
+
+
+def test_a_moment_is_told_although_molexp_was_deleted(root: Directory, aside: Aside) -> None:
+    aside.moment()
+    shutil.rmtree(Path(root.path, layout.CACHE))
+    assert aside.moment() > 0

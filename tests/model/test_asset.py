@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from math import nan
+from datetime import UTC, datetime
+from math import isnan, nan
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -227,3 +228,83 @@ def test_data_of_a_newer_format_is_refused_and_without_one_it_is_no_document() -
     with pytest.raises(FormatError) as caught:
         DataAsset.from_json(json.dumps(data).encode(), "asset.json")
     assert caught.value.details["place"] == "format"
+
+
+class Shelf:
+    """Where an asset lies, for a test that has no disk."""
+
+    def __init__(self, data: bytes, scope: str = "p/e/r", below: str = "/lab") -> None:
+        self.data, self.scope, self.below = data, scope, below
+
+    def at(self, scope_dir: str | os.PathLike[str]) -> Shelf:
+        return Shelf(self.data, self.scope, os.fspath(scope_dir))
+
+    def absolute(self, asset: Asset) -> Path:
+        return Path(self.below, asset.path or "")
+
+    def read(self, asset: Asset) -> bytes:
+        return self.data
+
+    def export(self, asset: Asset, target: str | os.PathLike[str]) -> Path:
+        return Path(target)
+
+
+def on_shelf(data: bytes, mime: str | None = None) -> ArtifactAsset:
+    fixed = {"asset_id": "0" * 26, "name": "a", "created_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    return ArtifactAsset.make(**fixed, path="artifacts/a", mime=mime).placed(Shelf(data))
+
+
+def test_an_asset_that_was_found_reads_its_bytes() -> None:
+    asset = on_shelf(b'{"loss": "NaN"}')
+    assert asset.scope == "p/e/r"
+    assert asset.read_bytes() == asset.load() == b'{"loss": "NaN"}'
+    assert asset.read_text() == '{"loss": "NaN"}'
+    assert isnan(asset.read_json()["loss"])
+    assert asset.absolute_path() == Path("/lab/artifacts/a")
+    assert asset.absolute_path("/moved") == Path("/moved/artifacts/a")
+    assert asset.export("/copy") == Path("/copy")
+
+
+@pytest.mark.parametrize(
+    ("mime", "value"),
+    [
+        ("application/json", [1, 2]),
+        ("text/plain", "[1, 2]"),
+        ("text/csv; charset=utf-8", "[1, 2]"),
+        ("application/octet-stream", b"[1, 2]"),
+        (None, b"[1, 2]"),
+    ],
+)
+def test_an_asset_is_loaded_as_its_media_type_says(mime: str | None, value: object) -> None:
+    assert on_shelf(b"[1, 2]", mime).load() == value
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b"[1] [2]"])
+def test_a_file_that_is_not_what_it_is_read_as_names_itself(data: bytes) -> None:
+    asset = on_shelf(data, "application/json")
+    with pytest.raises(FormatError, match="artifacts/a is not JSON"):
+        asset.load()
+    with pytest.raises(FormatError, match="not UTF-8 text"):
+        on_shelf(b"\xff", "text/plain").load()
+
+
+def test_an_asset_that_is_only_a_record_does_not_know_where_it_lies() -> None:
+    asset = parse_asset(on_shelf(b"x").to_json())
+    for ask in (asset.read_bytes, asset.absolute_path, asset.load, lambda: asset.scope):
+        with pytest.raises(InvalidInputError, match="does not know where it lies"):
+            ask()
+
+
+def test_where_an_asset_lies_is_no_part_of_what_it_is() -> None:
+    asset = on_shelf(b"x")
+    record = parse_asset(asset.to_json())
+    assert b"shelf" not in asset.to_json().lower()
+    assert record.model_dump() == asset.model_dump()
+
+
+def test_a_checkpoint_names_itself_and_the_one_before_it() -> None:
+    fixed = {"name": "c", "created_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    first = CheckpointAsset.make(asset_id="0" * 26, **fixed)
+    second = CheckpointAsset.make(asset_id="1" * 26, parent=first.ckpt_id, **fixed)
+    assert (first.ckpt_id, first.parent_ckpt_id) == ("0" * 26, None)
+    assert (second.ckpt_id, second.parent_ckpt_id) == ("1" * 26, "0" * 26)

@@ -56,7 +56,8 @@ def test_the_modules_are_found() -> None:
     ["import os", "import os.path", "from time import time", "from pathlib import Path",
      "import io, json", "import random", "import socket", "from . import names",
      "from molexp.disk import door", "from datetime import datetime\ndatetime.now()",
-     "if FLAG:\n    import os", "def f():\n    import secrets", "datetime.date.today()", "open('x')", "x = __import__('os')"],
+     "if FLAG:\n    import os", "def f():\n    import secrets", "datetime.date.today()",
+     "open('x')", "x = __import__('os')"],
 )  # fmt: skip
 def test_what_is_impure_is_found(source: str) -> None:
     assert impurities(source) != []
