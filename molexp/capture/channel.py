@@ -68,9 +68,10 @@ class Channel:
     @property
     def size(self) -> int:
         """How many bytes were added to the file since it was opened."""
-        if self._read >= 0:
-            self._size = os.fstat(self._read).st_size
-        return self._size - self._start
+        with self._lock:  # the thread that follows may be closing it
+            if self._read >= 0:
+                self._size = os.fstat(self._read).st_size
+            return self._size - self._start
 
     def take(self) -> None:
         """Let the descriptors lead into the file."""
@@ -137,12 +138,13 @@ class Channel:
 
     def close(self) -> None:
         """Let go of everything."""
-        if self._read >= 0:
-            self._size = os.fstat(self._read).st_size
-        held = (self._log, self._side, self._read, self._original)
-        self._log = self._side = self._read = self._original = -1
-        for fd in held:
-            _close(fd)
+        with self._lock:  # whoever asks for the size must not ask it of a descriptor that is gone
+            if self._read >= 0:
+                self._size = os.fstat(self._read).st_size
+            held = (self._log, self._side, self._read, self._original)
+            self._log = self._side = self._read = self._original = -1
+            for fd in held:
+                _close(fd)
 
     def _next_stop(self, end: int) -> int:
         """How far to copy, once the place has moved past what was shown already."""

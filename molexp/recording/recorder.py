@@ -48,6 +48,11 @@ class Recorder:
             self._writing = self._join()  # this is a forked child: a writer of its own
         return self._writing
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this process has opened it, and not only one that it was forked from."""
+        return self._writing.pid == os.getpid()
+
     def reading(self) -> Writing:
         """Where what was written is read; raises TransitionError once this context is left."""
         writing = self.unchecked()

@@ -144,6 +144,8 @@ class Session:
 
     def leave_if_ended(self) -> None:
         """Let go of an execution that was joined, if it has ended."""
+        if not self.recorder.is_here:
+            return  # a forked child that never used it has nothing of it to let go
         try:
             self.recorder.unchecked().check_not_ended()
         except TransitionError:

@@ -129,9 +129,15 @@ class Experiment(Scope[ExperimentMeta]):
             check_unpublished(self._site, Address.parse(found.address))
         removal.remove(self._workspace.site_to_write(), Address.parse(found.address), reason)
 
-    def alias(self, name: str, run: Run | None) -> None:
-        """Let a name mean a run, until it means another; None takes the name away."""
-        self._edit({"aliases": {name: None if run is None else run.uid}})
+    def alias(self, name: str, run: Run | str | None) -> None:
+        """Let a name mean a run, until it means another; None takes the name away.
+
+        Raises NotFoundError if no run has the id that is given.
+        """
+        meant = self.get_run(run) if isinstance(run, str) else run
+        if meant is None and run is not None:
+            raise not_there(self, "run", str(run), [each.id for each in self.list_runs()])
+        self._edit({"aliases": {name: None if meant is None else meant.uid}})
 
     def run_address(self, id: str) -> Address:
         """Where the run of an id lies; raises InvalidNameError."""

@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 import molexp as me
-from molexp.errors import AlreadyExistsError, InvalidInputError, InvalidNameError
+from molexp.errors import (
+    AlreadyExistsError,
+    InvalidInputError,
+    InvalidNameError,
+    NotFoundError,
+)
 from tests.recording.lab import broken_rules, hash_of
 
 
@@ -70,6 +75,16 @@ def test_an_alias_means_a_run_until_it_means_another(experiment: me.Experiment) 
     experiment.alias("best", None)
     assert experiment.get_run("best") is None
     assert experiment.get_run(one.uid) == one
+
+
+def test_an_alias_is_given_by_a_run_or_by_its_id(experiment: me.Experiment) -> None:
+    one = experiment.run("one")
+    experiment.alias("best", "one")
+    assert experiment.get_run("best") == one
+    with pytest.raises(NotFoundError, match="'ome'") as caught:
+        experiment.alias("best", "ome")
+    assert caught.value.details["near"] == ["one"]
+    assert experiment.get_run("best") == one
 
 
 def test_a_run_whose_asset_is_published_is_deleted_only_by_force(
