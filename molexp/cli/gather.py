@@ -112,8 +112,7 @@ def run_told(site: Site, address: Address, problems: Problems) -> RunTold | None
             meta = survey.scope_record(run, RunMeta, problems)
             found = [
                 Told(each, _judged(site, run, each, problems))
-                for each in survey.executions(run, problems)
-                if each.start is None or each.start.uid not in meta.deleted
+                for each in survey.shown(run, meta, problems)
             ]
     except MolexpError as error:
         problems.append(error)

@@ -63,7 +63,7 @@ def import_data(
     with Directory.open(source.parent) as directory:
         is_directory = stat.S_ISDIR(directory.stat(source.name).st_mode)
         seen = _seen(directory, source.name)
-        found = _same(site, address, draft, source, is_directory=is_directory)
+        found = _same(site, address, draft, directory, source.name, is_directory)
         if found is None:
 
             def fill(made: Directory, batch: Batch) -> dict[str, Any]:
@@ -227,13 +227,17 @@ def _names(directory: Directory, relative: str) -> list[str]:
 
 
 def _same(
-    site: Site, address: Address, draft: DataAsset, source: Path, *, is_directory: bool
+    site: Site,
+    address: Address,
+    draft: DataAsset,
+    directory: Directory,
+    name: str,
+    is_directory: bool,
 ) -> DataAsset | None:
     """The newest version, if it is what ``draft`` would be; only then is the source read twice."""
     for each in versions(site, address, draft.name)[:1]:
-        if each.path == f"{layout.FILES}/{source.name}":
-            with Directory.open(source.parent) as directory:
-                measured = _measure(directory, source.name, is_directory)
+        if each.path == f"{layout.FILES}/{name}":
+            measured = _measure(directory, name, is_directory)
             if _says_the_same(each, draft.evolve(**measured)):
                 return each
     return None

@@ -105,6 +105,12 @@ class Place(NamedTuple):
             return _Parent(scope.enter(above), name)
 
 
+def in_execution(scope_dir: str, scope: str, number: int, asset: Asset) -> Place:
+    """Where an asset of one of a run's executions lies."""
+    below = layout.execution_name(number)
+    return Place(scope_dir, scope, f"{below}/{asset.path}" if asset.path is not None else None)
+
+
 class _Parent:
     """A directory held open, and a name in it."""
 

@@ -11,7 +11,7 @@ from molexp.disk.owner import Life
 from molexp.disk.trash import sweep
 from molexp.disk.walk import is_litter, walk
 from molexp.errors import ConflictError, InvalidNameError, MolexpError, NotFoundError
-from molexp.lifecycle.attempt import close_files, end_for_another
+from molexp.lifecycle.attempt import close_files, end_for_another, reap
 from molexp.lifecycle.look import Numbered, is_silent, look_at
 from molexp.lifecycle.site import Site
 from molexp.model.execution import ExecutionState
@@ -91,15 +91,14 @@ def _reap(site: Site, address: Address, *, confirm: bool) -> Iterator[Reaped]:
         newest = found.newest
         if newest is None or newest.end is not None:
             return
-        reason = None if newest.life is Life.DEAD else CONFIRMED
-        if reason is not None and not (confirm and _is_over(site, run, newest)):
-            return
         try:
-            if reason is None:
-                end = end_for_another(site, run, address, newest)
-            else:
+            if newest.life is Life.DEAD:
+                end = reap(site, run, address, newest)
+            elif confirm and _is_over(site, run, newest):
                 failed = ExecutionState.FAILED
-                end = end_for_another(site, run, address, newest, failed, reason)
+                end = end_for_another(site, run, address, newest, failed, CONFIRMED)
+            else:
+                return
         except ConflictError:
             return  # its owner, or another reaper, was first
     if newest.is_execution:

@@ -76,12 +76,7 @@ def _survey(root: Directory, address: Address, problems: Problems) -> Iterator[S
         else:
             found = ScopeSurvey(address, edited(directory, meta, problems))
             found.data = list(data(directory, problems))
-            hidden = found.meta.deleted if isinstance(found.meta, RunMeta) else {}
-            found.executions = [
-                each
-                for each in executions(directory, problems)
-                if each.start is None or each.start.uid not in hidden
-            ]
+            found.executions = shown(directory, found.meta, problems)
             yield found
         between = layout.BELOW.get(address.kind)
         below = _names(directory, between, problems) if between else []
@@ -173,6 +168,19 @@ def data(directory: Directory, problems: Problems) -> Iterator[DataAsset]:
                 yield read(directory, place, DataAsset)
             except MolexpError as error:
                 problems.append(error)
+
+
+def shown(directory: Directory, meta: ScopeMeta, problems: Problems) -> list[ExecutionSurvey]:
+    """The executions in the directory of a scope, those that its record says are deleted left out.
+
+    ``meta`` is its record with all edits.
+    """
+    hidden = meta.deleted if isinstance(meta, RunMeta) else {}
+    return [
+        each
+        for each in executions(directory, problems)
+        if each.start is None or each.start.uid not in hidden
+    ]
 
 
 def executions(directory: Directory, problems: Problems) -> Iterator[ExecutionSurvey]:

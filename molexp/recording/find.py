@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 from molexp.disk import layout
-from molexp.disk.beneath import Directory
 from molexp.disk.record import read
-from molexp.disk.walk import is_litter
 from molexp.errors import MolexpError, NotFoundError
 from molexp.lifecycle import data, survey
-from molexp.lifecycle.place import Place
+from molexp.lifecycle.place import in_execution
+from molexp.lifecycle.reaping import runs_below
 from molexp.lifecycle.site import Site
 from molexp.lifecycle.survey import ExecutionSurvey
 from molexp.model.asset import Asset, CheckpointAsset, DataAsset, OutputAsset
@@ -41,13 +40,8 @@ class History:
         """The executions before this one, the newest first."""
         if self._before is None:
             run = self._recorder.reading().run
-            hidden = survey.scope_record(run, RunMeta, []).deleted
-            self._before = [
-                each
-                for each in survey.executions(run, [])
-                if each.number < self._recorder.number
-                and (each.start is None or each.start.uid not in hidden)
-            ][::-1]
+            shown = survey.shown(run, survey.scope_record(run, RunMeta, []), [])
+            self._before = [each for each in shown if each.number < self._recorder.number][::-1]
         return self._before
 
     def find(self, name: str) -> Asset | None:
@@ -79,15 +73,7 @@ class History:
 
     def result(self, name: str) -> OutputAsset | None:
         """The newest result of a name."""
-        for each in self.executions():
-            named = [
-                asset
-                for asset in each.assets
-                if isinstance(asset, OutputAsset) and asset.name == name
-            ]
-            if named:
-                return max(named, key=lambda asset: asset.created_at)
-        return None
+        return newest_result(self.executions(), name)
 
     def latest_checkpoint(self) -> CheckpointAsset | None:
         """The newest checkpoint to go on from; none from before an execution that succeeded."""
@@ -106,6 +92,17 @@ def newest_checkpoint(execution: ExecutionSurvey) -> CheckpointAsset | None:
     """The checkpoint that an execution made last."""
     made = [asset for asset in execution.assets if isinstance(asset, CheckpointAsset)]
     return max(made, key=lambda asset: (asset.created_at, asset.asset_id), default=None)
+
+
+def newest_result(executions: Iterable[ExecutionSurvey], name: str) -> OutputAsset | None:
+    """The result of a name that the first of these executions left which has one."""
+    for each in executions:
+        named = [
+            asset for asset in each.assets if isinstance(asset, OutputAsset) and asset.name == name
+        ]
+        if named:
+            return max(named, key=lambda asset: asset.created_at)
+    return None
 
 
 def resume_point(executions: list[ExecutionSurvey]) -> tuple[str | None, int | None]:
@@ -166,14 +163,13 @@ def resolved(site: Site, asset: DataAsset) -> DataAsset:
     run = _run_at(site, hint, asset.producer.run) or _search(site, asset.producer.run)
     if run is None or asset.producer.execution is None:
         return asset
-    path = layout.scope_path(run)
-    below = layout.execution_name(asset.producer.execution)
+    path, number = layout.scope_path(run), asset.producer.execution
     try:
-        with site.enter(f"{path}/{below}") as place:
-            for each in survey.execution(asset.producer.execution, place, []).assets:
+        with site.enter(f"{path}/{layout.execution_name(number)}") as place:
+            for each in survey.execution(number, place, []).assets:
                 if each.asset_id == asset.refers_to and each.path is not None:
-                    scope_dir = site.root.where(path)
-                    return asset.placed(Place(scope_dir, asset.scope, f"{below}/{each.path}"))
+                    where = site.root.where(path)
+                    return asset.placed(in_execution(where, asset.scope, number, each))
     except MolexpError:
         pass  # whoever reads its bytes is told that they are not there
     return asset
@@ -191,19 +187,6 @@ def _run_at(site: Site, address: str, uid: str) -> Address | None:
 
 def _search(site: Site, uid: str) -> Address | None:
     """Look for a run everywhere: it was moved since its address was written down."""
-    for project in _below(site.root, layout.PROJECTS):
-        place = f"{layout.PROJECTS}/{project}/{layout.EXPERIMENTS}"
-        for experiment in _below(site.root, place):
-            for run in _below(site.root, f"{place}/{experiment}/{layout.RUNS}"):
-                found = _run_at(site, f"{project}/{experiment}/{run}", uid)
-                if found is not None:
-                    return found
-    return None
-
-
-def _below(root: Directory, path: str) -> list[str]:
-    try:
-        with root.enter(path) as directory:
-            return [name for name in directory.names() if not is_litter(name)]
-    except MolexpError:
-        return []
+    return next(
+        (each for each in runs_below(site, Address()) if _run_at(site, str(each), uid)), None
+    )

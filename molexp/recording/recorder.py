@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from molexp.disk import layout
 from molexp.errors import InvalidInputError, TransitionError
-from molexp.lifecycle.place import Place
+from molexp.lifecycle.place import Place, in_execution
 from molexp.lifecycle.site import new_uid, now
 from molexp.model.asset import Asset, Producer
 from molexp.model.execution import Input
@@ -114,9 +113,7 @@ class Recorder:
 
 def place_of(writing: Writing, number: int, asset: Asset) -> Place:
     """Where an asset of one of the run's executions lies."""
-    below = layout.execution_name(number)
-    within = f"{below}/{asset.path}" if asset.path is not None else None
-    return Place(writing.run.path, str(writing.address), within)
+    return in_execution(writing.run.path, str(writing.address), number, asset)
 
 
 def _uid_of(asset: Asset | str) -> str:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from threading import Condition, Lock, RLock, get_ident
 
 from molexp.disk import door, journal, layout
 from molexp.disk.beneath import Directory
 from molexp.disk.commit import Batch
+from molexp.disk.journal import Change
 from molexp.disk.ledger import Appender
 from molexp.disk.record import read_if_there
 from molexp.errors import CancelledError, MolexpError, TransitionError
@@ -69,29 +71,20 @@ class AtWork:
         self.over, self._ender = None, 0
 
 
+@dataclass(eq=False, repr=False)
 class Watched:
     """An execution that is open here, and what is asked of whoever writes in it."""
 
-    def __init__(
-        self,
-        site: Site,
-        address: Address,
-        run: Directory,
-        place: Directory,
-        number: int,
-        start: Start,
-        attempt: Attempt | None = None,
-    ) -> None:
-        self.site = site
-        self.address = address
-        self.run = run
-        self.place = place
-        self.number = number
-        self.start = start
-        self.attempt = attempt
-        self.lock = RLock()
-        self._at_work = AtWork()
-        self._next_look = 0.0
+    site: Site
+    address: Address
+    run: Directory
+    place: Directory
+    number: int
+    start: Start
+    attempt: Attempt | None = None
+    lock: AbstractContextManager[object] = field(default_factory=RLock, init=False)
+    _at_work: AtWork = field(default_factory=AtWork, init=False)
+    _next_look: float = field(default=0.0, init=False)
 
     @property
     def over(self) -> Callable[[], MolexpError] | None:
@@ -142,11 +135,9 @@ class Watched:
         """What the block begins is done before the end looks at what is there."""
         return self._at_work
 
-    @contextmanager
-    def hinted(self) -> Iterator[None]:
+    def hinted(self) -> Change:
         """Let readers know that something appears here."""
-        with self.site.journal.changing(str(self.address), place=self.run, path=self.path):
-            yield
+        return self.site.journal.changing(str(self.address), place=self.run, path=self.path)
 
     def check_not_ended(self) -> None:
         """Raise TransitionError if the end is there."""
@@ -195,20 +186,12 @@ class Watched:
         raise NotImplementedError
 
 
+@dataclass(eq=False, repr=False)
 class Writing(Watched):
     """An execution that this process writes in, as its owner or as one who joined."""
 
-    def __init__(
-        self,
-        site: Site,
-        address: Address,
-        run: Directory,
-        place: Directory,
-        number: int,
-        start: Start,
-        attempt: Attempt | None = None,
-    ) -> None:
-        super().__init__(site, address, run, place, number, start, attempt)
+    def __post_init__(self) -> None:
+        attempt, site = self.attempt, self.site
         self.pid = os.getpid()
         self.suffix = "" if attempt is not None else f"-{site.writer}"
         self.batch: Batch = attempt.batch if attempt is not None else site.batch()
@@ -219,7 +202,7 @@ class Writing(Watched):
         self.versions: dict[str, int] = {}
         """The version to try next, by the path of the first."""
         self._ledger = attempt.ledger if attempt is not None else None
-        self._directories: dict[str, Directory] = {"": place}
+        self._directories: dict[str, Directory] = {"": self.place}
         self.is_closed = False
         self._last = journal.now()
 

@@ -8,12 +8,12 @@ from difflib import get_close_matches
 from molexp.disk import layout
 from molexp.errors import ConflictError, MolexpError, NotFoundError
 from molexp.lifecycle import data, survey
-from molexp.lifecycle.place import Place
+from molexp.lifecycle.place import Place, in_execution
 from molexp.lifecycle.reaping import runs_below
 from molexp.lifecycle.site import Site
 from molexp.lifecycle.survey import ExecutionSurvey
 from molexp.model.asset import Asset, ExecutionStateAsset, Producer
-from molexp.model.scope import META, Address, RunMeta, ScopeKind
+from molexp.model.scope import META, Address, ScopeKind
 from molexp.recording.find import resolved
 
 
@@ -93,9 +93,7 @@ def executions(site: Site, address: Address) -> list[ExecutionSurvey]:
     try:
         with site.enter(layout.scope_path(address)) as directory:
             meta = survey.scope_record(directory, META[address.kind], problems)
-            found = survey.executions(directory, problems)
-            hidden = meta.deleted if isinstance(meta, RunMeta) else {}
-            return [each for each in found if each.start and each.start.uid not in hidden]
+            return [each for each in survey.shown(directory, meta, problems) if each.start]
     except MolexpError:
         return []
 
@@ -106,21 +104,20 @@ def _of_execution(
     """Each with its producer, and where it lies; the execution itself is one as well."""
     start = execution.start
     scope_dir = site.root.where(layout.scope_path(address))
-    below = layout.execution_name(execution.number)
     if start is not None and not any(
         isinstance(each, ExecutionStateAsset) for each in execution.assets
     ):
         state = ExecutionStateAsset(
             asset_id=start.uid,
-            name=below,
+            name=layout.execution_name(execution.number),
             created_at=start.at,
             producer=Producer(run=run, execution=execution.number),
         )
         yield state.placed(Place(scope_dir, str(address)))
     for each in execution.assets:
         producer = (each.producer or Producer()).evolve(run=run, execution=execution.number)
-        within = f"{below}/{each.path}" if each.path is not None else None
-        yield each.evolve(producer=producer).placed(Place(scope_dir, str(address), within))
+        place = in_execution(scope_dir, str(address), execution.number, each)
+        yield each.evolve(producer=producer).placed(place)
 
 
 def _scopes(site: Site, address: Address, *, recursive: bool) -> Iterator[Address]:

@@ -13,11 +13,11 @@ from molexp.errors import InvalidInputError, MolexpError
 from molexp.lifecycle import removal, requests
 from molexp.lifecycle.look import look_at, state_of, status_of
 from molexp.lifecycle.reaping import Reaped, reap_below
-from molexp.model.asset import OutputAsset
 from molexp.model.execution import ExecutionState
 from molexp.model.profile import Profile
 from molexp.model.scope import Address, RunMeta
 from molexp.recording.context import RunContext, start
+from molexp.recording.find import newest_result
 from molexp.recording.log import read_log
 from molexp.workspace.assets import check_unpublished, executions, run_assets
 from molexp.workspace.metadata import ExecutionInfo, RunMetadata
@@ -138,15 +138,8 @@ class Run(Scope[RunMeta]):
 
     def get_result(self, name: str, default: Any = None) -> Any:
         """A result of its newest execution that has one."""
-        for each in reversed(executions(self._site, self._address)):
-            named = [
-                asset
-                for asset in each.assets
-                if isinstance(asset, OutputAsset) and asset.name == name
-            ]
-            if named:
-                return max(named, key=lambda asset: asset.created_at).value
-        return default
+        found = newest_result(reversed(executions(self._site, self._address)), name)
+        return found.value if found is not None else default
 
     def log(self, name: str = "run", execution: int | None = None) -> str:
         """What a log says, of the newest execution or the one given; empty if there is none."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -50,7 +49,7 @@ from molexp.model.execution import End, ExecutionState
 from molexp.model.manifest import FileEntry
 from molexp.model.scope import Address
 from tests.disk import Tree, fork_each, refusing, tree_of
-from tests.lifecycle.lab import ADDRESS, RUN, broken_rules, make_lab, open_site
+from tests.lifecycle.lab import ADDRESS, RUN, broken_rules, in_child, make_lab, open_site
 from tests.users import User
 
 FORK = get_context("fork")
@@ -72,18 +71,6 @@ def statuses(site: Site) -> list[str]:
     """Of all executions, as the files tell it."""
     with site.root.enter(RUN) as run:
         return [each.end.status if each.end else "running" for each in look_at(run).executions]
-
-
-def in_child(work: Callable[[], None]) -> int:
-    """The pid of a process that has done this and was then killed."""
-    child = os.fork()
-    if not child:
-        try:
-            work()
-        finally:
-            os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
-    return child
 
 
 def test_a_started_run_has_an_owner_from_the_first(site: Site, lab: Path) -> None:
