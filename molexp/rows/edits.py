@@ -1,0 +1,65 @@
+"""A scope's record with its edits applied: the usual ones here, all others by the records."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from molexp.errors import MolexpError
+from molexp.rows.plain import SPELLINGS, Json
+
+_FIXED = frozenset(
+    ["format", "kind", "uid", "name", "created_at", "access", "params", "parameters"]
+)
+
+
+def edited(
+    kind: str, meta: Json, edits: list[Json], where: str, problems: list[MolexpError]
+) -> Json:
+    """The record as it reads now; edits that do not fit join ``problems``, and change nothing."""
+    said = dict(meta)
+    try:
+        for each in sorted(edits, key=order):
+            _apply(kind, said, each["patch"])
+    except _DoubtError:
+        from molexp.rows.judge import edited as judged  # the records: for unusual edits alone
+
+        raw = [json.dumps(each).encode() for each in edits]
+        text, refused = judged(kind, json.dumps(meta).encode(), raw, where)
+        problems += refused
+        return json.loads(text)  # type: ignore[no-any-return]
+    return said
+
+
+class _DoubtError(Exception):
+    """An edit that is not plainly right."""
+
+
+def order(edit: Json) -> tuple[datetime, str]:
+    """Edits count in the order of their time, then of who wrote them, then of their lines."""
+    return datetime.fromisoformat(edit["at"]), edit["writer"]
+
+
+def _apply(kind: str, said: Json, patch: Json) -> None:
+    for name, change in patch.items():
+        if name in _FIXED or name not in SPELLINGS[kind].members:
+            continue  # no edit changes it
+        if name in ("description", "notes") and type(change) is str:
+            said[name] = change
+        elif name in ("tags", "labels", "deleted") and type(change) is dict:
+            said[name] = _merged(said.get(name, {}), change)
+        else:
+            raise _DoubtError
+
+
+def _merged(held: Json, change: Json) -> dict[str, Any]:
+    merged = dict(held)
+    for key, value in change.items():
+        if value is None:
+            merged.pop(key, None)
+        elif type(value) in (str, bool):
+            merged[key] = value
+        else:
+            raise _DoubtError
+    return merged

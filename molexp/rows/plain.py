@@ -1,0 +1,318 @@
+"""Documents as the catalog takes them: parsed JSON that is right beyond doubt, or was judged.
+
+Making a record of each of a million documents would cost more than all the rest of a rebuild. A
+document whose members are plainly of the right types is taken as it is; of every other one the
+record itself says whether it is one. So this may be stricter than ``molexp.model``, never laxer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+Json = dict[str, Any]
+Check = Callable[[Any], bool]
+
+_UID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII).fullmatch
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII).fullmatch
+_MAX = 2**63 - 1
+
+
+def _text(value: Any) -> bool:
+    return type(value) is str
+
+
+def _uid(value: Any) -> bool:
+    return type(value) is str and _UID(value) is not None
+
+
+def _digest(value: Any) -> bool:
+    return value is None or (type(value) is str and _DIGEST(value) is not None)
+
+
+def _time(value: Any) -> bool:
+    if type(value) is not str or value[-1:] != "Z" or value[10:11] != "T":
+        return False
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return len(value) in (20, 27)
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= _MAX
+
+
+def _version(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= _MAX
+
+
+def _object(value: Any) -> bool:
+    return type(value) is dict
+
+
+def _list(value: Any) -> bool:
+    return type(value) is list
+
+
+def _tags(value: Any) -> bool:
+    return type(value) is dict and all(type(each) in (str, bool) for each in value.values())
+
+
+def _empty(value: Any) -> bool:
+    return not value and type(value) is dict
+
+
+def _anything(value: Any) -> bool:
+    return True
+
+
+def _or_null(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def _owner(value: Any) -> bool:
+    return (
+        type(value) is dict
+        and all(type(value.get(name)) is str for name in ("host", "boot_id", "pid_namespace"))
+        and type(value.get("time_namespace", "")) is str
+        and _version(value.get("pid"))
+        and _count(value.get("started"))
+    )
+
+
+def _producer(value: Any) -> bool:
+    return value is None or (
+        type(value) is dict
+        and all(check(value[name]) for name, check in _PRODUCER.items() if name in value)
+    )
+
+
+def _problem(value: Any) -> bool:
+    return value is None or (
+        type(value) is dict
+        and type(value.get("type")) is str
+        and type(value.get("message")) is str
+        and (value.get("trace") is None or _uid(value["trace"]))
+    )
+
+
+def _metrics(value: Any) -> bool:
+    return type(value) is dict and all(
+        type(each) is dict
+        and type(each.get("count")) is int
+        and all(type(each.get(name)) in (int, float) for name in ("first", "last", "min", "max"))
+        for each in value.values()
+    )
+
+
+def _messages(value: Any) -> bool:
+    return type(value) is list and all(
+        type(each) is dict
+        and _time(each.get("at"))
+        and all(type(each.get(name)) is str for name in ("level", "logger", "text"))
+        for each in value
+    )
+
+
+def _manifest(value: Any) -> bool:
+    before = ""
+    for each in value if type(value) is list else (None,):
+        if (
+            type(each) is not dict
+            or type(each.get("path")) is not str
+            or each["path"] <= before
+            or not _count(each.get("size"))
+            or type(each.get("mtime_ns")) is not int
+            or not _digest(each.get("content_hash"))
+        ):
+            return False
+        before = each["path"]
+    return True
+
+
+_PRODUCER: dict[str, Check] = {
+    "run": _or_null(_uid),
+    "execution": _or_null(_version),
+    "task": _or_null(_text),
+    "consumed": lambda value: type(value) is list and all(map(_uid, value)),
+}
+
+
+class Spelling:
+    """What the members of one kind of document are, those that must be there and the others."""
+
+    def __init__(self, needed: dict[str, Check], known: dict[str, Check]) -> None:
+        self._needed = tuple(needed.items())
+        self._known = {**needed, **known}
+
+    def holds(self, document: object) -> bool:
+        """Whether a document is right beyond doubt."""
+        if type(document) is not dict:
+            return False
+        for name, check in self._needed:
+            if name not in document:
+                return False
+        known = self._known
+        for name, value in document.items():
+            if name in known and not known[name](value):
+                return False
+        return True
+
+    @property
+    def members(self) -> frozenset[str]:
+        """The names that it knows."""
+        return frozenset(self._known)
+
+
+def _is(wanted: object) -> Check:
+    return lambda value: value == wanted and type(value) is type(wanted)
+
+
+def _scope(kind: str, **known: Check) -> Spelling:
+    return Spelling(
+        {"format": _is(1), "kind": _is(kind), "uid": _uid, "name": _text, "created_at": _time},
+        {
+            "description": _text,
+            "notes": _text,
+            "tags": _tags,
+            "labels": _tags,
+            "aliases": _empty,
+            **known,
+        },
+    )
+
+
+_ASSET: dict[str, Check] = {"asset_id": _uid, "kind": _text, "name": _text, "created_at": _time}
+_OF_ASSETS: dict[str, Check] = {
+    "version": _version,
+    "path": _or_null(_text),
+    "size": _or_null(_count),
+    "mime": _or_null(_text),
+    "content_hash": _digest,
+    "producer": _producer,
+    "tags": _tags,
+    "meta": _object,
+}
+_WORKFLOW: Check = _or_null(
+    lambda value: (
+        type(value) is dict and all(each is None or type(each) is str for each in value.values())
+    )
+)
+
+SPELLINGS: Final[dict[str, Spelling]] = {
+    "workspace": _scope("workspace", access=lambda value: value in ("private", "group")),
+    "project": _scope("project"),
+    "experiment": _scope(
+        "experiment", params=_object, workflow=_WORKFLOW, n_replicas=_version, seeds=_list
+    ),
+    "run": _scope(
+        "run", parameters=_object, workflow=_WORKFLOW, replica=_or_null(_count), deleted=_tags
+    ),
+    "edit": Spelling(
+        {"at": _time, "writer": _text, "by": _text, "patch": _object}, {"reason": _or_null(_text)}
+    ),
+    "data": Spelling(
+        {**_ASSET, "format": _is(1), "kind": _is("data")},
+        {**_OF_ASSETS, "origin": _or_null(_text), "refers_to": _or_null(_uid)},
+    ),
+    "asset": Spelling(
+        _ASSET,
+        {
+            **_OF_ASSETS,
+            "parent": _or_null(_uid),
+            "step": _or_null(_count),
+            "type": _text,
+            "message": _text,
+        },
+    ),
+    "start": Spelling(
+        {
+            "format": _is(1),
+            "uid": _uid,
+            "run": _uid,
+            "owner": _owner,
+            "writer": _text,
+            "at": _time,
+        },
+        {
+            "purpose": lambda value: value in ("run", "hold"),
+            "links": lambda value: type(value) is bool,
+            "durability": lambda value: value in ("power", "process"),
+            "profile": _or_null(_text),
+            "config": _object,
+            "config_hash": _digest,
+            "snapshot": _object,
+            "resumed_from": _or_null(_uid),
+            "resumed_step": _or_null(_count),
+        },
+    ),
+    "input": Spelling(
+        {"at": _time},
+        {
+            "asset": _or_null(_uid),
+            "name": _or_null(_text),
+            "value": _anything,
+            "path": _or_null(_text),
+            "content_hash": _digest,
+            "task": _or_null(_text),
+        },
+    ),
+    "end": Spelling(
+        {
+            "format": _is(1),
+            "uid": _uid,
+            "status": lambda value: value in ("succeeded", "failed", "cancelled", "suspended"),
+            "ended_at": _time,
+        },
+        {
+            "ended_by": _or_null(_owner),
+            "error": _problem,
+            "reason": _or_null(_text),
+            "last_step": _or_null(_count),
+            "metrics": _metrics,
+            "messages": _messages,
+            "manifest": _manifest,
+        },
+    ),
+}
+"""How each kind of document is spelt."""
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+_loads = json.JSONDecoder(parse_constant=_refuse).decode
+
+
+def parse(raw: bytes) -> Any:
+    """JSON as it stands; raises ValueError, also for what only a careful reader would refuse."""
+    if b"\\u" in raw or len(raw) > 1 << 24:
+        raise ValueError("half a character may be among these")
+    try:
+        return _loads(raw.decode())
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def document(source: str, raw: bytes, where: str) -> Json:
+    """The document of a kind; raises FormatError if the records do not take it."""
+    try:
+        found = parse(raw)
+    except ValueError:
+        found = None
+    if SPELLINGS[source].holds(found):
+        return found  # type: ignore[no-any-return]
+    return checked(source, raw, where)
+
+
+def checked(source: str, raw: bytes, where: str) -> Json:
+    """The same by the record of that kind, which is asked about whatever is odd."""
+    from molexp.rows.judge import judged
+
+    return json.loads(judged(source, raw, where))  # type: ignore[no-any-return]

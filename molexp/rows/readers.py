@@ -1,0 +1,294 @@
+"""The readers of the catalog's own tables: one scope, as its files tell it, to rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from molexp.disk import layout
+from molexp.rows.edits import order
+from molexp.rows.gather import Attempt, Gathered
+from molexp.rows.plain import Json
+
+Row = tuple[object, ...]
+
+_SAID = ("uid", "name", "created_at", "description", "notes", "tags", "labels")
+_OF_SCOPES = frozenset([*_SAID, "format", "kind"])
+_OF_ASSETS = frozenset(
+    [
+        "format",
+        "asset_id",
+        "kind",
+        "name",
+        "version",
+        "path",
+        "size",
+        "mime",
+        "content_hash",
+        "created_at",
+        "producer",
+        "tags",
+        "meta",
+    ]
+)
+_NOTHING: tuple[object, ...] = (None, "", {}, [])
+_NOT_FINITE = ("NaN", "Infinity", "-Infinity")
+
+
+def projects(found: Gathered) -> Iterator[Row]:
+    """A project."""
+    if found.kind == "project" and found.meta is not None:
+        yield (*_place(found), *_said(found.meta), _rest(found.meta, _OF_SCOPES))
+
+
+def experiments(found: Gathered) -> Iterator[Row]:
+    """An experiment."""
+    meta = found.meta
+    if found.kind != "experiment" or meta is None:
+        return
+    workflow = meta.get("workflow") or {}
+    yield (
+        *_place(found),
+        *_said(meta),
+        _json(meta.get("params")),
+        workflow.get("path"),
+        workflow.get("type"),
+        workflow.get("git_commit"),
+        meta.get("n_replicas", 1),
+        _rest(meta, _OF_SCOPES | {"params", "n_replicas"}),
+    )
+
+
+def runs(found: Gathered) -> Iterator[Row]:
+    """A run; its status is that of its newest execution."""
+    meta = found.meta
+    if found.kind != "run" or meta is None:
+        return
+    newest = max(found.attempts, key=_number, default=None)
+    end = (newest.end or {}) if newest is not None else {}
+    error = end.get("error") or {}
+    yield (
+        *_place(found),
+        *_said(meta),
+        _json(meta.get("parameters")),
+        meta.get("replica"),
+        "pending" if newest is None else newest.state,
+        len(found.attempts),
+        None if newest is None else newest.start.get("at"),
+        end.get("ended_at"),
+        error.get("type"),
+        error.get("message"),
+        _rest(meta, _OF_SCOPES | {"parameters", "replica"}),
+    )
+
+
+def executions(found: Gathered) -> Iterator[Row]:
+    """The attempts at a run."""
+    for each in found.attempts:
+        start, end = each.start, each.end or {}
+        owner, error = start.get("owner") or {}, end.get("error") or {}
+        code = (start.get("snapshot") or {}).get("code") or {}
+        yield (
+            found.scope,
+            each.number,
+            each.uid,
+            each.state,
+            start.get("at"),
+            end.get("ended_at"),
+            owner.get("host"),
+            owner.get("pid"),
+            start.get("durability", "power"),
+            start.get("profile"),
+            _json(start.get("config")),
+            start.get("config_hash"),
+            code.get("commit"),
+            start.get("resumed_from"),
+            start.get("resumed_step"),
+            end.get("last_step"),
+            end.get("reason"),
+            error.get("type"),
+            error.get("message"),
+            error.get("trace"),
+        )
+
+
+def assets(found: Gathered) -> Iterator[Row]:
+    """The data of a scope, what executions made, and these themselves."""
+    for within, each in found.data:
+        yield _asset(found, None, each, within, late=False)
+    for attempt in found.attempts:
+        below = layout.execution_name(attempt.number)
+        for each, late in attempt.assets.values():
+            yield _asset(found, attempt.number, each, below, late=late)
+        if attempt.uid is not None and not _tells_itself(attempt):
+            yield _state(found, attempt, below)
+
+
+def _asset(found: Gathered, execution: int | None, asset: Json, within: str, *, late: bool) -> Row:
+    producer = asset.get("producer") or {}
+    path = asset.get("path")
+    return (
+        found.scope,
+        execution,
+        asset["asset_id"],
+        asset["kind"],
+        asset["name"],
+        asset.get("version", 1),
+        None if path is None else f"{within}/{path}",
+        asset.get("size"),
+        asset.get("mime"),
+        asset.get("content_hash"),
+        asset["created_at"],
+        producer.get("task"),
+        _json(producer),
+        _json(asset.get("tags")),
+        _json(asset.get("meta")),
+        late,
+        _rest(asset, _OF_ASSETS),
+    )
+
+
+def _tells_itself(attempt: Attempt) -> bool:
+    return any(each["kind"] == "execution_state" for each, _ in attempt.assets.values())
+
+
+def _state(found: Gathered, attempt: Attempt, name: str) -> Row:
+    """The execution itself, which others can refer to."""
+    nothing = (None, None, None, None)
+    at = attempt.start.get("at") or (attempt.end or {}).get("ended_at")
+    said = (at, None, "{}", "{}", "{}", False, "{}")
+    return (found.scope, attempt.number, attempt.uid, "execution_state", name, 1, *nothing, *said)
+
+
+def inputs(found: Gathered) -> Iterator[Row]:
+    """What executions used."""
+    for attempt in found.attempts:
+        for number, (each, late) in enumerate(attempt.inputs, 1):
+            yield (
+                found.scope,
+                attempt.number,
+                number,
+                each["at"],
+                each.get("asset"),
+                each.get("name"),
+                None if each.get("value") is None else json.dumps(each["value"]),
+                each.get("path"),
+                each.get("content_hash"),
+                each.get("task"),
+                late,
+            )
+
+
+def metrics(found: Gathered) -> Iterator[Row]:
+    """One row for each metric of each execution; its series stays in the files."""
+    for attempt in found.attempts:
+        for key, each in attempt.metrics.items():
+            numbers = (_number_of(each[name]) for name in ("first", "last", "min", "max"))
+            yield (found.scope, attempt.number, key, *numbers, each["count"])
+
+
+def messages(found: Gathered) -> Iterator[Row]:
+    """Log records that warn or worse."""
+    for attempt in found.attempts:
+        for number, each in enumerate(attempt.messages, 1):
+            said = (each["at"], each["level"], each["logger"], each["text"])
+            yield (found.scope, attempt.number, number, *said)
+
+
+def tags(found: Gathered) -> Iterator[Row]:
+    """The tags and labels of scopes, and the tags of assets."""
+    meta = found.meta or {}
+    for is_label, name in enumerate(("tags", "labels")):
+        for key, value in meta.get(name, {}).items():
+            yield (found.scope, None, None, bool(is_label), key, _flat(value))
+    for _, each in found.data:
+        for key, value in each.get("tags", {}).items():
+            yield (found.scope, None, each["asset_id"], False, key, _flat(value))
+    for attempt in found.attempts:
+        for each, _ in attempt.assets.values():
+            for key, value in each.get("tags", {}).items():
+                yield (found.scope, attempt.number, each["asset_id"], False, key, _flat(value))
+
+
+def edits(found: Gathered) -> Iterator[Row]:
+    """What was changed about a scope, in the order in which it counts."""
+    in_order = sorted(found.edits, key=order)
+    for number, each in enumerate(in_order, 1):
+        said = (each["at"], each["writer"], each["by"], json.dumps(each["patch"]))
+        yield (found.scope, number, *said, each.get("reason"))
+
+
+def params(found: Gathered) -> Iterator[Row]:
+    """The parameters of a run, those within others under keys such as ``optimizer.lr``."""
+    if found.kind == "run" and found.meta is not None:
+        yield from _params(found.scope, "", found.meta.get("parameters", {}))
+
+
+def _params(scope: int, above: str, values: Json) -> Iterator[Row]:
+    for name, value in values.items():
+        key = above + name
+        kind = type(value)
+        if kind is float or kind is int:
+            yield (scope, key, _number_of(value), json.dumps(value), "number")
+        elif kind is str and value in _NOT_FINITE:
+            yield (scope, key, float(value), value, "number")
+        elif kind is str:
+            yield (scope, key, None, _unescaped(value), "text")
+        elif kind is bool:
+            yield (scope, key, None, _flat(value), "flag")
+        elif value is None:
+            yield (scope, key, None, "", "null")
+        else:
+            yield (scope, key, None, json.dumps(value), "json")
+            if kind is dict:
+                yield from _params(scope, f"{key}.", value)
+
+
+def _place(found: Gathered) -> Row:
+    return (found.scope, "/".join(found.address), *found.address)
+
+
+def _said(meta: Json) -> Row:
+    return (
+        meta["uid"],
+        meta["name"],
+        meta["created_at"],
+        meta.get("description", ""),
+        meta.get("notes", ""),
+        _json(meta.get("tags")),
+        _json(meta.get("labels")),
+    )
+
+
+def _number(attempt: Attempt) -> int:
+    return attempt.number
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value) if value else "{}"
+
+
+def _rest(document: Json, known: frozenset[str]) -> str:
+    """The members that no column has, those that are empty left out."""
+    rest = {
+        name: value
+        for name, value in document.items()
+        if name not in known and value not in _NOTHING
+    }
+    return json.dumps(rest) if rest else "{}"
+
+
+def _flat(value: str | bool) -> str:
+    return value if type(value) is str else "true" if value else "false"
+
+
+def _number_of(value: Any) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:  # an integer that no float comes near
+        return None
+
+
+def _unescaped(text: str) -> str:
+    return text[1:] if text.startswith("\\") and text.lstrip("\\").endswith(_NOT_FINITE) else text
