@@ -1,13 +1,14 @@
-"""Rows into tables: of a few scopes at once, or of very many."""
+"""Rows into the tables of a database: of a few scopes, or of very many."""
 
 from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from molexp.catalog import register
 from molexp.catalog.engine import listed, quoted
 from molexp.rows.gather import Gathered
 from molexp.rows.tables import Table, tables
@@ -17,47 +18,111 @@ if TYPE_CHECKING:
 
 Rows = Sequence[tuple[object, ...]]
 
+TOGETHER = 2000
+"""How many scopes are loaded at once."""
+
 # Fewer rows go along with the call that inserts them, more by way of a file that has no name.
 _FEW = 500
-
-IDS = "ids"
-"""Where each identity is: text is not found by its beginning, for many have the same."""
 
 
 def make_tables(connection: Connection, target: str) -> None:
     """Make all tables, empty, in a database or schema."""
     for table in tables().values():
-        columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in table.columns.items())
-        connection.execute(f"CREATE TABLE {target}.{table.name} ({columns})")
-    connection.execute(f"CREATE TABLE {target}.{IDS} (hash UBIGINT, scope INTEGER, name VARCHAR)")
-
-
-def load(connection: Connection, target: str, scopes: Iterable[Gathered]) -> None:
-    """Add the rows of scopes that have none there."""
-    some = list(scopes)
-    for table in tables().values():
-        rows = list(chain.from_iterable(map(table.reader, some)))
-        if rows:
-            _insert(connection, f"{target}.{table.name}", table, rows)
-
-
-def index(connection: Connection, target: str, scopes: Sequence[int] | None = None) -> None:
-    """Note where the identities of some scopes are, or of all."""
-    some = "" if scopes is None else f" WHERE scope IN ({listed(scopes)})"
-    each = " UNION ALL ".join(
-        f"SELECT md5_number_lower({table.uid}) AS hash, scope, '{table.name}'"
-        f" FROM {target}.{table.name}{some}"
-        for table in tables().values()
-        if table.uid is not None
-    )
-    connection.execute(f"INSERT INTO {target}.{IDS} SELECT * FROM ({each}) ORDER BY hash")
+        connection.execute(f"CREATE TABLE {target}.{table.name} ({_columns(table)})")
+    connection.execute(f"CREATE TABLE {target}.ids (hash UBIGINT, scope INTEGER, name VARCHAR)")
+    register.make(connection, target)
 
 
 def drop(connection: Connection, target: str, scopes: Sequence[int]) -> None:
     """Take away all rows of some scopes."""
     if scopes:
-        for name in (*tables(), IDS):
+        for name in (*tables(), "ids"):
             connection.execute(f"DELETE FROM {target}.{name} WHERE scope IN ({listed(scopes)})")
+
+
+class Loader:
+    """Fills the tables of ``target``: scopes are added one by one, and all are there at the end.
+
+    What lies in another order than that of the scopes is put into it at the end of a new database.
+    """
+
+    def __init__(self, connection: Connection, target: str, *, is_new: bool = False) -> None:
+        self.count = 0
+        self._connection = connection
+        self._target = target
+        self._waiting: list[tuple[Gathered, bool]] = []
+        self._scopes: list[int] = []
+        self._sorted: dict[str, Table] = {}
+        self._is_new = is_new
+        if is_new:
+            make_tables(connection, target)
+            for table in tables().values():
+                if table.order != ("scope",):
+                    name = f"unsorted_{table.name}"
+                    connection.execute(
+                        f"CREATE OR REPLACE TEMP TABLE {name} ({_columns(table)})"
+                    )
+                    self._sorted[name] = table
+
+    def add(self, found: Gathered, *, is_sure: bool) -> None:
+        """Add one scope; unless ``is_sure``, it may have changed again since it was read."""
+        self._waiting.append((found, is_sure))
+        self.count += 1
+        if len(self._waiting) == TOGETHER and self._is_new:
+            self._load()
+
+    def finish(self) -> None:
+        """Let all be there, each table in its order."""
+        self._load()
+        for name, table in self._sorted.items():
+            order = ", ".join(map(quoted, table.order))
+            self._connection.execute(
+                f"INSERT INTO {self._target}.{table.name} FROM {name} ORDER BY {order}"
+            )
+            self._connection.execute(f"DROP TABLE {name}")
+        if self._is_new or self._scopes:
+            self._index()
+
+    def _load(self) -> None:
+        some = [found for found, _ in self._waiting]
+        for table in tables().values():
+            rows = list(chain.from_iterable(map(table.reader, some)))
+            unsorted = f"unsorted_{table.name}"
+            where = unsorted if unsorted in self._sorted else f"{self._target}.{table.name}"
+            if rows:
+                _insert(self._connection, where, table, rows)
+        register.enter(
+            self._connection,
+            self._target,
+            (
+                (
+                    found.scope,
+                    found.address,
+                    found.glance.signature if is_sure else None,
+                    bool(found.unended),
+                )
+                for found, is_sure in self._waiting
+            ),
+        )
+        self._scopes += [found.scope for found in some]
+        self._waiting.clear()
+
+    def _index(self) -> None:
+        """Note where each identity is: among texts that begin alike none is found quickly."""
+        some = "" if self._is_new else f" AND scope IN ({listed(self._scopes)})"
+        each = " UNION ALL ".join(
+            f"SELECT md5_number_lower({table.uid}) AS hash, scope, '{table.name}'"
+            f" FROM {self._target}.{table.name} WHERE {table.uid} IS NOT NULL{some}"
+            for table in tables().values()
+            if table.uid is not None
+        )
+        self._connection.execute(
+            f"INSERT INTO {self._target}.ids SELECT * FROM ({each}) ORDER BY hash"
+        )
+
+
+def _columns(table: Table) -> str:
+    return ", ".join(f"{quoted(name)} {kind}" for name, kind in table.columns.items())
 
 
 def _insert(connection: Connection, target: str, table: Table, rows: Rows) -> None:

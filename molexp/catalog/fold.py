@@ -1,0 +1,305 @@
+"""Folding: a new generation from the newest one, the hints, and the files; a rebuild from none.
+
+The order is that of docs/design/0003, step by step: what is removed is removed last, and a mark is
+made before that, so that whoever reads at the same time finds out.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+from molexp.catalog import journals, register
+from molexp.catalog.engine import STORAGE, translated
+from molexp.catalog.generation import Generation, Shelf, collect, make_name, save_state
+from molexp.catalog.journals import Hints, Knowledge
+from molexp.catalog.load import Loader, drop
+from molexp.catalog.owners import here, is_dead
+from molexp.disk import door, layout, owner
+from molexp.disk.beneath import Directory
+from molexp.disk.journal import make_mark
+from molexp.errors import MolexpError, NotFoundError
+from molexp.rows.gather import KINDS, Gathered, gather
+from molexp.rows.glance import glance
+from molexp.rows.scopes import SUBTREE, Parts, scopes
+
+if TYPE_CHECKING:
+    from molexp.catalog.engine import Connection
+
+EVERYTHING = "**"
+
+_GROWN = 1.5  # times the size that it was packed to: then it is packed again
+_CHUNK = 1 << 22
+
+# The file system's clock is not asked where nothing can be written; what changed in the last
+# minute by this one is read again.
+_TICK_NS = 60 * 10**9
+
+
+@dataclass
+class Report:
+    """What was read for a generation."""
+
+    workspaces: int = 0
+    projects: int = 0
+    experiments: int = 0
+    runs: int = 0
+    executions: int = 0
+    assets: int = 0
+    errors: list[MolexpError] = field(default_factory=list)
+
+    def add(self, found: Gathered) -> None:
+        """Count one scope."""
+        name = f"{found.kind}s"
+        setattr(self, name, getattr(self, name) + 1)
+        self.executions += len(found.attempts)
+        self.assets += len(found.data) + sum(
+            len(each.assets) + (each.uid is not None) for each in found.attempts
+        )
+
+
+Progress = Callable[[int], None]
+"""Told how many scopes were read."""
+
+
+class Folder:
+    """Makes generations of one workspace, through a connection that readers may share."""
+
+    def __init__(
+        self, root: Directory, shelf: Shelf, connection: Connection, modes: layout.Modes
+    ) -> None:
+        self._root = root
+        self._shelf = shelf
+        self._connection = connection
+        self._modes = modes
+        self._in_place = shelf.is_writable()
+
+    def fold(
+        self, base: Generation | None, *, anew: bool = False, progress: Progress | None = None
+    ) -> Report:
+        """Publish a new generation; ``anew`` says that nothing of an old one is to be used.
+
+        Raises StorageError, and CatalogError.
+        """
+        report = Report()
+        moment_ns = self._moment()
+        known = base.knowledge if base is not None else Knowledge()
+        hints = journals.read_hints(self._root, known.journals, is_dead, moment_ns / 1e9)
+        scanned = base is None or journals.is_alarm(self._root, known, hints, here())
+        old = None if anew else base
+        with self._aside() as (tmp, name), self._explained():
+            target = self._begin(tmp, name, old)
+            try:
+                prefixes = {EVERYTHING}
+                if old is not None and not scanned:
+                    opened = register.open_ones(self._connection, target)
+                    prefixes = {*journals.due(hints), *opened}
+                reading = _Reading(self._root, self._connection, target, report, moment_ns)
+                reading.read(prefixes, is_new=old is None, progress=progress)
+                knowledge = journals.learned(known, hints, here(), scanned=scanned)
+                knowledge = journals.retired(knowledge, hints)
+                doomed = self._doomed(knowledge, hints)
+                knowledge = self._announced(knowledge, doomed)
+                self._close(target, tmp, name, old, knowledge)
+            except BaseException:
+                with suppress(Exception):  # noqa: BLE001 - of the engine, about what is dropped
+                    self._connection.execute(f"DETACH {target}")
+                raise
+            self._publish(tmp, name, base, doomed)
+        return report
+
+    def _moment(self) -> int:
+        """Now, by the file system's clock; a mark is there from now on."""
+        if not self._in_place:
+            return time.time_ns() - _TICK_NS
+        with self._root.make(layout.JOURNAL, self._modes.directory) as directory:
+            if not any(each.startswith(journals.MARK_PREFIX) for each in directory.names()):
+                make_mark(directory, self._modes.file)
+        with self._root.make(layout.TMP, self._modes.directory) as tmp:
+            name = _name_aside()
+            fd = door.create(tmp.fd, name, 0o644)
+            try:
+                return os.fstat(fd).st_ctime_ns
+            finally:
+                os.close(fd)
+                door.unlink(tmp.fd, name)
+
+    @contextmanager
+    def _aside(self) -> Iterator[tuple[Directory, str]]:
+        """A place for a file in the making; what is not published is gone again."""
+        tmp = (
+            self._root.make(layout.TMP, self._modes.directory)
+            if self._in_place
+            else self._shelf.open_cache()
+        )
+        name = _name_aside()
+        with tmp:
+            try:
+                yield tmp, name
+            finally:
+                for each in (name, f"{name}.wal"):
+                    with suppress(OSError):
+                        door.unlink(tmp.fd, each)
+
+    def _explained(self) -> contextmanager:  # type: ignore[type-arg]
+        where = self._root.where(layout.CATALOG) if self._in_place else str(self._shelf.cache)
+        return translated(
+            f"no catalog can be written in {where}",
+            "free some space there; the files of the workspace are untouched",
+        )
+
+    def _begin(self, tmp: Directory, name: str, base: Generation | None) -> str:
+        """A database to be filled: a copy of the base, or a new one."""
+        target = f"t{os.urandom(4).hex()}"
+        path = f"/dev/fd/{tmp.fd}/{name}"
+        if base is not None:
+            _copy(base.fd, tmp, name)
+            self._connection.execute(f"ATTACH '{path}' AS {target}")
+        else:
+            self._connection.execute(
+                f"ATTACH '{path}' AS {target} (STORAGE_VERSION '{STORAGE}')"
+            )
+        return target
+
+    def _doomed(self, knowledge: Knowledge, hints: Hints) -> list[str]:
+        """What of the journal directory nobody needs once this generation is there."""
+        if not self._in_place:
+            return []
+        journals_ = [name for name in hints.journals if knowledge.journals[name].finished]
+        if journals_ or len(hints.marks) > 1:
+            return [*journals_, *(name for name, *_ in hints.marks)]
+        return []
+
+    def _announced(self, knowledge: Knowledge, doomed: list[str]) -> Knowledge:
+        """Make the mark that tells others that something is removed; what stays to be known."""
+        if not doomed:
+            return knowledge
+        with self._root.enter(layout.JOURNAL) as directory:
+            made = make_mark(directory, self._modes.file)
+            status = directory.stat(made)
+        mark = (made, status.st_ino, status.st_ctime_ns)
+        left = {name: each for name, each in knowledge.journals.items() if name not in doomed}
+        return replace(knowledge, marks=knowledge.marks | {mark}, journals=left)
+
+    def _close(
+        self,
+        target: str,
+        tmp: Directory,
+        name: str,
+        base: Generation | None,
+        knowledge: Knowledge,
+    ) -> None:
+        """Finish the file: from now on nothing is written to it."""
+        packed = base.packed if base is not None else 0
+        state = {"knowledge": knowledge.to_json(), "packed": packed}
+        save_state(self._connection, target, state)
+        self._connection.execute(f"CHECKPOINT {target}")
+        if base is None:
+            packed = tmp.stat(name).st_size
+            save_state(self._connection, target, {**state, "packed": packed})
+        self._connection.execute(f"DETACH {target}")
+
+    def _publish(
+        self, tmp: Directory, name: str, base: Generation | None, doomed: list[str]
+    ) -> None:
+        fd = tmp.open_file(name)
+        try:
+            door.chmod(fd, self._modes.file)
+        finally:
+            os.close(fd)
+        number = base.number + 1 if base is not None else 1
+        with self._shelf.open_home(self._modes.directory) as catalog:
+            door.rename(tmp.fd, name, catalog.fd, make_name(number))
+            with suppress(MolexpError), self._root.enter(layout.JOURNAL) as directory:
+                for each in doomed:
+                    with suppress(OSError):
+                        door.unlink(directory.fd, each)
+            collect(catalog)
+
+
+class _Reading:
+    """The part of a fold that reads scopes and makes their rows."""
+
+    def __init__(
+        self,
+        root: Directory,
+        connection: Connection,
+        target: str,
+        report: Report,
+        moment_ns: int,
+    ) -> None:
+        self._root = root
+        self._connection = connection
+        self._target = target
+        self._report = report
+        self._moment_ns = moment_ns
+        self._found: set[Parts] = set()
+
+    def read(self, prefixes: set[str], *, is_new: bool, progress: Progress | None) -> None:
+        """Bring the rows of all that prefixes name to what its files say."""
+        loader = Loader(self._connection, self._target, is_new=is_new)
+        known: dict[Parts, register.Entry] = {}
+        highest = -1
+        if not is_new:
+            known = register.at(self._connection, self._target, prefixes)
+            highest, _ = register.extent(self._connection, self._target)
+        numbers = count(highest + 1)
+        stale: list[int] = []
+        for address, directory in self._everything(prefixes):
+            entry = known.get(address)
+            try:
+                seen = glance(directory, KINDS[len(address)])
+                self._found.add(address)
+                if entry is not None and entry.signature == seen.signature:
+                    continue
+                scope = next(numbers) if entry is None else entry.scope
+                found = gather(directory, address, scope, self._report.errors, seen)
+            except NotFoundError:
+                continue  # there is no scope, or none any more
+            except MolexpError as error:
+                self._report.errors.append(error)
+                continue
+            if entry is not None:
+                stale.append(scope)
+            self._report.add(found)
+            loader.add(found, is_sure=seen.changed_ns < self._moment_ns)
+            if progress is not None:
+                progress(loader.count)
+        gone = self._gone(prefixes, known)
+        drop(self._connection, self._target, [*stale, *gone])
+        register.strike(self._connection, self._target, [*stale, *gone])
+        loader.finish()
+
+    def _everything(self, prefixes: set[str]) -> Iterator[tuple[Parts, Directory]]:
+        for prefix in sorted(prefixes):
+            for address, directory in scopes(self._root, prefix, self._report.errors):
+                if address not in self._found:
+                    yield address, directory
+
+    def _gone(self, prefixes: set[str], known: dict[Parts, register.Entry]) -> list[int]:
+        """The numbers of scopes that are not there any more, and of all that lay in them."""
+        missing = {address: entry for address, entry in known.items() if address not in self._found}
+        below = [f"{'/'.join(address)}{SUBTREE}" for address in missing if address]
+        missing |= register.at(self._connection, self._target, below)
+        return [entry.scope for address, entry in missing.items() if address not in self._found]
+
+
+def _name_aside() -> str:
+    return f"{owner.writer()}.{os.urandom(6).hex()}"
+
+
+def _copy(source: int, tmp: Directory, name: str) -> None:
+    """Copy an open file."""
+    fd = door.create(tmp.fd, name, 0o644)
+    try:
+        offset = 0
+        while chunk := os.pread(source, _CHUNK, offset):
+            door.write_all(fd, chunk)
+            offset += len(chunk)
+    finally:
+        os.close(fd)

@@ -1,0 +1,200 @@
+"""Generations: files that hold all rows, written aside, published by rename, never changed."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import molexp
+from molexp.catalog.engine import literal
+from molexp.catalog.journals import Knowledge
+from molexp.disk import door, layout
+from molexp.disk.beneath import Directory
+from molexp.errors import MolexpError
+from molexp.rows.tables import tables
+
+if TYPE_CHECKING:
+    from molexp.catalog.engine import Connection
+
+FORMAT = 1
+"""Of what is in a generation besides the tables."""
+
+KEPT = 3
+YOUNG_SECONDS = 600.0
+"""How many generations are kept, and for how long any is: readers may be about to open one."""
+
+_NAME = re.compile(r"catalog-([0-9]{8})-[0-9a-f]{12}\.duckdb")
+
+
+def fingerprint() -> str:
+    """What a generation must have been made by, to be of any use here."""
+    declared = [
+        (each.name, [*each.columns.items()], each.order, each.reader.__qualname__)
+        for each in tables().values()
+    ]
+    text = repr((FORMAT, molexp.__version__, declared))
+    return blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+@dataclass
+class Generation:
+    """One generation, attached to a connection under a name."""
+
+    number: int
+    name: str
+    fd: int
+    alias: str
+    knowledge: Knowledge
+    packed: int
+    """How long it was when all of it was last written anew."""
+
+    @property
+    def path(self) -> str:
+        """How the engine opens exactly this file, whatever happens to its name."""
+        return f"/dev/fd/{self.fd}"
+
+
+class Shelf:
+    """The directories where generations of one workspace lie: its own, and the user's cache."""
+
+    def __init__(self, root: Directory) -> None:
+        status = os.fstat(root.fd)
+        self._root = root
+        self._owners = {os.geteuid(), 0, status.st_uid}
+        self._group = status.st_gid if status.st_mode & stat.S_IWGRP else None
+        self._useless: set[str] = set()
+        self.cache = _cache_home() / f"{status.st_dev:x}-{status.st_ino:x}"
+
+    def is_writable(self) -> bool:
+        """Whether the workspace takes what this process folds."""
+        for relative in (layout.CATALOG, layout.CACHE, "."):
+            try:
+                return os.access(relative, os.W_OK, dir_fd=self._root.fd)
+            except OSError:
+                continue
+        return False
+
+    def open_home(self, mode: int) -> Directory:
+        """The directory to publish in, made if it is missing."""
+        return self._root.make(layout.CATALOG, mode) if self.is_writable() else self.open_cache()
+
+    def open_cache(self) -> Directory:
+        """This user's own directory for the workspace, for what may not be written to."""
+        self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Directory.open(self.cache)
+
+    def names(self) -> list[str]:
+        """All that may be of use, the newest first."""
+        found: list[str] = []
+        for directory in self._directories():
+            with directory:
+                found += directory.names(alone=True)
+        return sorted({n for n in found if _NAME.fullmatch(n)} - self._useless, reverse=True)
+
+    def newest(self, connection: Connection, known: Generation | None) -> Generation | None:
+        """The highest generation that can be used; ``known`` if that is it."""
+        for name in self.names():
+            if known is not None and name == known.name:
+                return known
+            for directory in self._directories():
+                with directory:
+                    found = self._attach(connection, directory, name)
+                if found is not None:
+                    return found
+            self._useless.add(name)
+        return None
+
+    def discard(self, generation: Generation) -> None:
+        """Never use this one again: it is damaged."""
+        self._useless.add(generation.name)
+
+    def _directories(self) -> Iterator[Directory]:
+        with suppress(MolexpError):
+            yield self._root.enter(layout.CATALOG)
+        with suppress(MolexpError):
+            yield Directory.open(self.cache)
+
+    def _attach(
+        self, connection: Connection, directory: Directory, name: str
+    ) -> Generation | None:
+        """Open it for reading, if somebody who may be trusted wrote it as this release does."""
+        import _duckdb
+
+        try:
+            fd = directory.open_file(name)
+        except (MolexpError, OSError):
+            return None
+        number = int(name.split("-")[1])
+        alias = f"g{fd}_{name[17:29]}"
+        try:
+            if not self._is_trusted(os.fstat(fd)):
+                raise ValueError(name)
+            connection.execute(f"ATTACH '/dev/fd/{fd}' AS {alias} (READ_ONLY)")
+            try:
+                said = dict(connection.execute(f"SELECT key, value FROM {alias}.state").fetchall())
+                if said["fingerprint"] != fingerprint():
+                    raise ValueError(name)
+                knowledge = Knowledge.from_json(said["knowledge"])
+                packed = int(said["packed"])
+            except BaseException:
+                connection.execute(f"DETACH {alias}")
+                raise
+        except (_duckdb.Error, ValueError, KeyError, TypeError):
+            os.close(fd)
+            return None
+        return Generation(number, name, fd, alias, knowledge, packed)
+
+    def _is_trusted(self, status: os.stat_result) -> bool:
+        if status.st_mode & stat.S_IWOTH:
+            return False
+        if status.st_uid in self._owners:
+            return True
+        return self._group is not None and status.st_gid == self._group
+
+
+def detach(connection: Connection, generation: Generation) -> None:
+    """Let go of a generation."""
+    import _duckdb
+
+    with suppress(_duckdb.Error):
+        connection.execute(f"DETACH {generation.alias}")
+    os.close(generation.fd)
+
+
+def make_name(number: int) -> str:
+    """A name that no other generation has."""
+    return f"catalog-{number:08d}-{os.urandom(6).hex()}.duckdb"
+
+
+def collect(directory: Directory) -> None:
+    """Remove this user's generations that no reader can want any more."""
+    names = sorted((n for n in directory.names() if _NAME.fullmatch(n)), reverse=True)
+    for name in names[KEPT:]:
+        with suppress(OSError, MolexpError):
+            status = directory.stat(name)
+            if status.st_uid == os.geteuid() and time.time() - status.st_mtime > YOUNG_SECONDS:
+                door.unlink(directory.fd, name)
+
+
+def save_state(connection: Connection, target: str, state: dict[str, object]) -> None:
+    """Write down what a generation knows of itself."""
+    connection.execute(f"CREATE OR REPLACE TABLE {target}.state (key VARCHAR, value VARCHAR)")
+    for key, value in {**state, "fingerprint": fingerprint()}.items():
+        connection.execute(
+            f"INSERT INTO {target}.state VALUES ({literal(key)}, $1)", [str(value)]
+        )
+
+
+def _cache_home() -> Path:
+    """The user's directory for what can be made again."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    home = Path(given) if os.path.isabs(given) else Path(os.path.expanduser("~")) / ".cache"
+    return home / "molexp"

@@ -1,0 +1,98 @@
+"""The register of a database: which scopes it has rows of, under which numbers, as of when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from molexp.catalog.engine import listed
+from molexp.rows.gather import KINDS
+from molexp.rows.scopes import SUBTREE, Parts, parts_of
+
+if TYPE_CHECKING:
+    from molexp.catalog.engine import Connection
+
+COLUMNS = (
+    "scope INTEGER, address VARCHAR, kind VARCHAR, project VARCHAR, experiment VARCHAR,"
+    " run VARCHAR, signature BIGINT, is_open BOOLEAN"
+)
+"""``is_open`` says that it has an execution without an end, so that everybody looks at it."""
+
+
+class Entry(NamedTuple):
+    """A scope in the register; without a signature it is read again whenever it is looked at."""
+
+    scope: int
+    signature: int | None
+
+
+def make(connection: Connection, target: str) -> None:
+    """An empty register."""
+    connection.execute(f"CREATE TABLE {target}.scopes ({COLUMNS})")
+
+
+def enter(
+    connection: Connection, target: str, entries: Iterable[tuple[int, Parts, int | None, bool]]
+) -> None:
+    """Note scopes by number, address, signature and whether they may still change."""
+    rows = [
+        (scope, "/".join(at), KINDS[len(at)], *(*at, None, None, None)[:3], signature, is_open)
+        for scope, at, signature, is_open in entries
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    if columns:
+        kinds = [each.split()[1] for each in COLUMNS.split(", ")]
+        each = ", ".join(f"unnest(${number}::{kind}[])" for number, kind in enumerate(kinds, 1))
+        connection.execute(f"INSERT INTO {target}.scopes SELECT {each}", columns)
+
+
+def strike(connection: Connection, target: str, scopes: Sequence[int]) -> None:
+    """Forget scopes."""
+    if scopes:
+        connection.execute(f"DELETE FROM {target}.scopes WHERE scope IN ({listed(scopes)})")
+
+
+def at(connection: Connection, target: str, prefixes: Iterable[str]) -> dict[Parts, Entry]:
+    """The entries of the scopes that prefixes name, with all that lie below a ``/**``."""
+    exact, subtrees = [], []
+    for prefix in prefixes:
+        (subtrees if prefix.endswith(SUBTREE[1:]) else exact).append("/".join(parts_of(prefix)))
+    if "" in subtrees:
+        return _entries(connection, f"FROM {target}.scopes", [])
+    found = {}
+    if exact:
+        found = _entries(
+            connection,
+            f"FROM {target}.scopes SEMI JOIN (SELECT unnest($1::VARCHAR[]) AS address)"
+            " USING (address)",
+            [exact],
+        )
+    for prefix in subtrees:
+        found |= _entries(
+            connection,
+            f"FROM {target}.scopes WHERE address = $1 OR starts_with(address, $1 || '/')",
+            [prefix],
+        )
+    return found
+
+
+def open_ones(connection: Connection, target: str) -> list[str]:
+    """The addresses of the scopes that have an execution without an end."""
+    found = connection.execute(f"SELECT address FROM {target}.scopes WHERE is_open").fetchall()
+    return [address for (address,) in found]
+
+
+def extent(connection: Connection, target: str) -> tuple[int, int]:
+    """The highest number of a scope, and how many scopes there are."""
+    found = connection.execute(
+        f"SELECT coalesce(max(scope), -1), count(*) FROM {target}.scopes"
+    ).fetchall()
+    return found[0]  # type: ignore[no-any-return]
+
+
+def _entries(connection: Connection, of: str, values: list[object]) -> dict[Parts, Entry]:
+    query = f"SELECT address, scope, signature {of}"
+    return {
+        tuple(address.split("/")) if address else (): Entry(scope, signature)
+        for address, scope, signature in connection.execute(query, values).fetchall()
+    }
