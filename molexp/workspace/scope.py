@@ -11,7 +11,8 @@ from molexp.disk import layout
 from molexp.errors import NotFoundError
 from molexp.lifecycle import scopes
 from molexp.lifecycle.site import Site
-from molexp.model.scope import META, Address, AnyMeta
+from molexp.model.address import Address
+from molexp.model.scope import META, AnyMeta
 from molexp.workspace.assets import Assets
 from molexp.workspace.library import DataAssetLibrary
 

@@ -14,8 +14,9 @@ from molexp.errors import ConflictError, InvalidInputError, MolexpError, NotFoun
 from molexp.lifecycle import removal, scopes, survey
 from molexp.lifecycle.reaping import Reaped, reap_below
 from molexp.lifecycle.site import Site, new_uid, now
+from molexp.model.address import Address, ScopeKind
 from molexp.model.names import slug
-from molexp.model.scope import Address, ProjectMeta, ScopeKind, WorkspaceMeta
+from molexp.model.scope import ProjectMeta, WorkspaceMeta
 from molexp.recording.session import check_unused
 from molexp.workspace.assets import check_unpublished
 from molexp.workspace.experiment import Experiment
