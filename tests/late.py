@@ -5,6 +5,32 @@
 
 from __future__ import annotations
 
+# A handle is made before anybody knows what is wanted of it.
+_OF_HANDLES = {
+    "scope": [
+        "molexp.lifecycle.scopes",
+        "molexp.lifecycle.site",
+        "molexp.model.scope",
+        "molexp.workspace.assets",
+        "molexp.workspace.library",
+    ],
+    "workspace": [
+        "molexp.lifecycle.reaping",
+        "molexp.lifecycle.removal",
+        "molexp.lifecycle.scopes",
+        "molexp.lifecycle.site",
+        "molexp.lifecycle.survey",
+        "molexp.model.scope",
+        "molexp.recording.session",
+        "molexp.workspace.assets",
+        "molexp.workspace.experiment",
+        "molexp.workspace.listing",
+        "molexp.workspace.project",
+        "molexp.workspace.run",
+        "molexp.workspace.trash",
+    ],
+}
+
 LATE_IMPORTS = {
     ("molexp/__init__.py", "importlib"): "the lazy face: `import molexp` loads nothing",
     ("molexp/__init__.py", "import_module()"): "the lazy face: a name is loaded when it is used",
@@ -15,4 +41,9 @@ LATE_IMPORTS = {
     ("molexp/disk/ledger.py", "molexp.model.asset"): "lines are read and appended without records",
     ("molexp/disk/ledger.py", "molexp.model.execution"): "likewise",
     ("molexp/disk/tree.py", "zipfile"): "only for a workspace that is an archive",
+    **{
+        (f"molexp/workspace/{file}.py", module): "who has a handle may want nothing but a query"
+        for file, modules in _OF_HANDLES.items()
+        for module in modules
+    },
 }

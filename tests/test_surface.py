@@ -4,6 +4,8 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from types import FunctionType
+from typing import get_type_hints
 
 import pytest
 
@@ -95,6 +97,25 @@ SLOW = {*HEAVY, "asyncio", "dataclasses", "inspect", "logging", "subprocess"}
 @pytest.mark.parametrize("module", LIGHT)
 def test_what_a_query_stands_on_is_light(module: str) -> None:
     assert not _loaded(f"import {module}") & SLOW
+
+
+@pytest.mark.parametrize("call", ["Workspace('lab')", "Workspace.load(template)"])
+def test_a_workspace_that_nobody_has_asked_for_a_record_is_light(call: str) -> None:
+    template = Path(molexp.__file__).parents[1] / "workspace_template"
+    loaded = _loaded(f"import molexp as me; template = {str(template)!r}; me.{call}")
+    assert not loaded & SLOW
+    rooms = {".".join(name.split(".")[:2]) for name in loaded if name.startswith("molexp.")}
+    floors = {"molexp.disk", "molexp.errors", "molexp.late", "molexp.model", "molexp.workspace"}
+    assert rooms == floors
+
+
+@pytest.mark.parametrize("handle", [molexp.Workspace, molexp.Project])
+def test_annotations_of_handles_mean_something_when_the_program_runs(handle: type) -> None:
+    for value in vars(handle).values():
+        function = value.fget if isinstance(value, property) else value
+        function = getattr(function, "__func__", function)
+        if isinstance(function, FunctionType):
+            assert set(get_type_hints(function)) == set(function.__annotations__)
 
 
 def _loaded(code: str) -> set[str]:
