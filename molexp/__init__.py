@@ -14,7 +14,7 @@ _HOMES = {
     "DataAsset": "molexp.model.asset",
     "DataAssetLibrary": "molexp.workspace.library",
     "ErrorTraceAsset": "molexp.model.asset",
-    "ExecutionState": "molexp.model.execution",
+    "ExecutionState": "molexp.model.state",
     "ExecutionStateAsset": "molexp.model.asset",
     "Experiment": "molexp.workspace.experiment",
     "LogAsset": "molexp.model.asset",

@@ -8,9 +8,9 @@ from molexp.model.asset import ExecutionStateAsset as ExecutionStateAsset
 from molexp.model.asset import LogAsset as LogAsset
 from molexp.model.asset import OutputAsset as OutputAsset
 from molexp.model.asset import parse_asset as parse_asset
-from molexp.model.execution import ExecutionState as ExecutionState
 from molexp.model.parameters import ParameterSet as ParameterSet
 from molexp.model.profile import Profile as Profile
+from molexp.model.state import ExecutionState as ExecutionState
 from molexp.recording.context import RunContext as RunContext
 from molexp.workspace.experiment import Experiment as Experiment
 from molexp.workspace.library import DataAssetLibrary as DataAssetLibrary

@@ -1,12 +1,49 @@
-"""Every import that is not made at the top of its file, and why: (file, what) to the reason."""
+"""Every import that is not made, or not carried out, at the top of its file, and why.
+
+(file, what) to the reason; what is `late()` is loaded when something of it is first used.
+"""
 
 from __future__ import annotations
+
+# A handle is made before anybody knows what is wanted of it.
+_OF_HANDLES = {
+    "scope": [
+        "molexp.lifecycle.scopes",
+        "molexp.lifecycle.site",
+        "molexp.model.scope",
+        "molexp.workspace.assets",
+        "molexp.workspace.library",
+    ],
+    "workspace": [
+        "molexp.lifecycle.reaping",
+        "molexp.lifecycle.removal",
+        "molexp.lifecycle.scopes",
+        "molexp.lifecycle.site",
+        "molexp.lifecycle.survey",
+        "molexp.model.scope",
+        "molexp.recording.session",
+        "molexp.workspace.assets",
+        "molexp.workspace.experiment",
+        "molexp.workspace.listing",
+        "molexp.workspace.project",
+        "molexp.workspace.run",
+        "molexp.workspace.trash",
+    ],
+}
 
 LATE_IMPORTS = {
     ("molexp/__init__.py", "importlib"): "the lazy face: `import molexp` loads nothing",
     ("molexp/__init__.py", "import_module()"): "the lazy face: a name is loaded when it is used",
+    ("molexp/late.py", "import_module()"): "where a late module is loaded",
     ("molexp/model/record.py", "difflib"): "for the message of one error alone",
     ("molexp/model/asset.py", "pydantic"): "TypeAdapter: only for reading, and slow to load",
     ("molexp/disk/door.py", "ctypes"): "loaded at the first commit point, and by no reader",
+    ("molexp/disk/ledger.py", "molexp.model.asset"): "lines are read and appended without records",
+    ("molexp/disk/ledger.py", "molexp.model.execution"): "likewise",
     ("molexp/disk/tree.py", "zipfile"): "only for a workspace that is an archive",
+    **{
+        (f"molexp/workspace/{file}.py", module): "who has a handle may want nothing but a query"
+        for file, modules in _OF_HANDLES.items()
+        for module in modules
+    },
 }

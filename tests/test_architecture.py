@@ -115,7 +115,23 @@ def _late_imports(tree: ast.Module) -> set[str]:
             word = called.id if isinstance(called, ast.Name) else called
             if word in ("import_module", "__import__"):
                 found.add(f"{word}()")
+            elif word == "late":
+                found.add(ast.literal_eval(node.args[0]))
     return found
+
+
+def _unseen(tree: ast.Module) -> set[str]:
+    """What is late and not imported under the same name where type checkers and linters look."""
+    late, seen = set(), set()
+    for branch in tree.body:
+        if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING":
+            for node in branch.body:
+                if isinstance(node, ast.ImportFrom):
+                    for alias in node.names:
+                        name = alias.asname or alias.name
+                        seen.add(f"{name} = late('{node.module}.{alias.name}')")
+            late |= {ast.unparse(node) for node in branch.orelse}
+    return late - seen
 
 
 def test_late_imports_are_the_listed_ones() -> None:
@@ -127,9 +143,30 @@ def test_a_late_import_is_found() -> None:
     source = (
         "import a\nif TYPE_CHECKING:\n    import t\n"
         "if a:\n    import b\ndef f():\n    from c.d import e\n"
-        "    __import__('g')\n    importlib.import_module('h')\n"
+        "    __import__('g')\n    importlib.import_module('h')\n    late('i.j')\n"
     )
-    assert _late_imports(ast.parse(source)) == {"b", "c.d", "__import__()", "import_module()"}
+    found = {"b", "c.d", "__import__()", "import_module()", "i.j"}
+    assert _late_imports(ast.parse(source)) == found
+
+
+def test_the_linter_of_floors_sees_what_is_late() -> None:
+    found = [f"{name}: {each}" for name, tree in _trees("molexp") for each in _unseen(tree)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "if TYPE_CHECKING:\n    import b\nelse:\n    b = late('a.b')\n",
+        "if TYPE_CHECKING:\n    from a import b\nelse:\n    b = late('a.c')\n",
+        "if TYPE_CHECKING:\n    from a import b\nelse:\n    c = late('a.b')\n",
+        "if TYPE_CHECKING:\n    from a import b\nelse:\n    b = late('a.b')\n    import c\n",
+    ],
+)
+def test_what_the_linter_of_floors_would_not_see_is_found(source: str) -> None:
+    assert len(_unseen(ast.parse(source))) == 1
+    seen = "if TYPE_CHECKING:\n    from a import b as c\nelse:\n    c = late('a.b')\n"
+    assert not _unseen(ast.parse(seen))
 
 
 def _oversized(name: str, tree: ast.Module, lines: int) -> Iterator[str]:

@@ -4,6 +4,8 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from types import FunctionType
+from typing import get_type_hints
 
 import pytest
 
@@ -69,13 +71,65 @@ def test_the_stub_says_where_each_name_lives() -> None:
         )
 
 
+# What a query stands on: whoever asks does not wait for what only recording needs.
+LIGHT = [
+    "molexp.disk.beneath",
+    "molexp.disk.commit",
+    "molexp.disk.door",
+    "molexp.disk.journal",
+    "molexp.disk.layout",
+    "molexp.disk.ledger",
+    "molexp.disk.owner",
+    "molexp.disk.record",
+    "molexp.disk.tree",
+    "molexp.disk.walk",
+    "molexp.model.address",
+    "molexp.model.codec",
+    "molexp.model.digest",
+    "molexp.model.ids",
+    "molexp.model.names",
+    "molexp.model.parameters",
+    "molexp.model.state",
+]
+SLOW = {*HEAVY, "asyncio", "dataclasses", "inspect", "logging", "subprocess"}
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_what_a_query_stands_on_is_light(module: str) -> None:
+    assert not _loaded(f"import {module}") & SLOW
+
+
+@pytest.mark.parametrize("call", ["Workspace('lab')", "Workspace.load(template)"])
+def test_a_workspace_that_nobody_has_asked_for_a_record_is_light(call: str) -> None:
+    template = Path(molexp.__file__).parents[1] / "workspace_template"
+    loaded = _loaded(f"import molexp as me; template = {str(template)!r}; me.{call}")
+    assert not loaded & SLOW
+    rooms = {".".join(name.split(".")[:2]) for name in loaded if name.startswith("molexp.")}
+    floors = {"molexp.disk", "molexp.errors", "molexp.late", "molexp.model", "molexp.workspace"}
+    assert rooms == floors
+
+
+@pytest.mark.parametrize("handle", [molexp.Workspace, molexp.Project])
+def test_annotations_of_handles_mean_something_when_the_program_runs(handle: type) -> None:
+    for value in vars(handle).values():
+        function = value.fget if isinstance(value, property) else value
+        function = getattr(function, "__func__", function)
+        if isinstance(function, FunctionType):
+            assert set(get_type_hints(function)) == set(function.__annotations__)
+
+
+def _loaded(code: str) -> set[str]:
+    """The packages that a fresh process has loaded once it has run some code."""
+    show = [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"]
+    done = subprocess.run(show, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
 @pytest.mark.parametrize(
     "statement",
     ["import molexp", "import molexp; molexp.errors", "import molexp.errors"],
 )
 def test_it_loads_nothing_heavy(statement: str) -> None:
-    code = f"import sys; {statement}; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    loaded = _loaded(statement)
     assert not loaded & set(HEAVY)
     assert "molexp" in loaded

@@ -7,7 +7,7 @@ import sys
 from functools import cache, lru_cache
 
 from molexp.capture.redact import redacted
-from molexp.model.snapshot import EnvironmentSnapshot
+from molexp.model.execution import EnvironmentSnapshot
 
 
 def capture_environment() -> EnvironmentSnapshot:

@@ -33,7 +33,7 @@ from molexp.errors import (
     StorageError,
 )
 from molexp.integrity.conformance import Violation, check_workspace
-from molexp.model.scope import Address
+from molexp.model.address import Address
 from molexp.workspace.run import Run
 from molexp.workspace.workspace import Workspace
 

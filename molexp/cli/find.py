@@ -11,7 +11,8 @@ from typing import Any
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.errors import InvalidInputError, InvalidNameError, MolexpError, NotFoundError
-from molexp.model.scope import Address, ScopeKind, WorkspaceMeta
+from molexp.model.address import Address, ScopeKind
+from molexp.model.scope import WorkspaceMeta
 from molexp.workspace.experiment import Experiment
 from molexp.workspace.listing import not_there
 from molexp.workspace.project import Project

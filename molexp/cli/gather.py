@@ -16,9 +16,10 @@ from molexp.lifecycle import survey
 from molexp.lifecycle.look import Numbered, state_of
 from molexp.lifecycle.site import Site, now
 from molexp.lifecycle.survey import ExecutionSurvey
+from molexp.model.address import Address
 from molexp.model.asset import DataAsset, OutputAsset
-from molexp.model.execution import ExecutionState
-from molexp.model.scope import META, Address, RunMeta, ScopeMeta
+from molexp.model.scope import META, RunMeta, ScopeMeta
+from molexp.model.state import ExecutionState
 
 Problems = list[MolexpError]
 

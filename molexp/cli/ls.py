@@ -34,10 +34,11 @@ from molexp.cli.text import (
 )
 from molexp.errors import InvalidInputError
 from molexp.lifecycle.site import Site
+from molexp.model.address import Address, ScopeKind
 from molexp.model.asset import Asset, DataAsset, ExecutionStateAsset, OutputAsset
 from molexp.model.codec import canonical
-from molexp.model.execution import ExecutionState
-from molexp.model.scope import Address, ExperimentMeta, ScopeKind, ScopeMeta
+from molexp.model.scope import ExperimentMeta, ScopeMeta
+from molexp.model.state import ExecutionState
 
 _STATES = sorted(state.value for state in ExecutionState)
 _MAX_ERROR = 60

@@ -12,8 +12,8 @@ from molexp.cli.problems import problem_dict
 from molexp.cli.text import as_json, count_text, inert
 from molexp.lifecycle.reaping import reap_below, runs_below
 from molexp.lifecycle.site import Site
-from molexp.model.execution import ExecutionState
-from molexp.model.scope import Address
+from molexp.model.address import Address
+from molexp.model.state import ExecutionState
 
 _OPEN = (ExecutionState.RUNNING, ExecutionState.PAUSED, ExecutionState.UNKNOWN)
 

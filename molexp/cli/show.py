@@ -33,10 +33,10 @@ from molexp.cli.text import (
     width,
 )
 from molexp.errors import InvalidInputError, MolexpError, NotFoundError
+from molexp.model.address import Address
 from molexp.model.asset import ErrorTraceAsset, LogAsset
-from molexp.model.execution import Input, MetricSummary
-from molexp.model.scope import Address, ExperimentMeta, RunMeta, ScopeMeta, WorkflowSource
-from molexp.model.snapshot import Snapshot
+from molexp.model.execution import Input, MetricSummary, Snapshot
+from molexp.model.scope import ExperimentMeta, RunMeta, ScopeMeta, WorkflowSource
 from molexp.recording.log import RUN
 from molexp.workspace.experiment import Experiment
 from molexp.workspace.run import Run

@@ -12,7 +12,7 @@ from molexp.disk.beneath import Directory, explained
 from molexp.disk.walk import EntryType, Found, is_litter, walk
 from molexp.errors import FormatError
 from molexp.model.digest import new_hash, spell, total
-from molexp.model.manifest import FileEntry
+from molexp.model.execution import FileEntry
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
-from molexp.model.scope import Address, ScopeKind
+from molexp.model.address import Address, ScopeKind
 
 _WRITER = re.compile(r"[0-9a-f]{10}-[0-9]+-[0-9]+-[0-9a-f]{6,}", re.ASCII)
 
@@ -86,8 +86,7 @@ WORKSPACE_ENTRIES = frozenset([META, DATA, PROJECTS, OBJECTS, AUDIT, TRASH, VIEW
 """What a workspace's directory may hold, besides its edits and litter."""
 
 
-@dataclass(frozen=True)
-class Modes:
+class Modes(NamedTuple):
     """The modes that files and directories are made with."""
 
     file: int

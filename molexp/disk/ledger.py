@@ -11,18 +11,22 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
 
 from molexp.disk import door
 from molexp.disk.beneath import Directory, explained
 from molexp.errors import FormatError, InvalidInputError, StorageError
-from molexp.model.asset import parse_asset
-from molexp.model.codec import split_line
+from molexp.late import late
+from molexp.model.codec import MAX_RECORD_BYTES, split_line
 from molexp.model.digest import new_hash, spell
-from molexp.model.execution import LINES
-from molexp.model.manifest import FileEntry
-from molexp.model.record import MAX_RECORD_BYTES, Record
+
+if TYPE_CHECKING:
+    from molexp.model import asset, execution
+    from molexp.model.record import Record
+else:
+    asset = late("molexp.model.asset")
+    execution = late("molexp.model.execution")
 
 MAX_LINE_BYTES = MAX_RECORD_BYTES
 
@@ -98,7 +102,7 @@ class Appender:
             path=self.path,
         )
 
-    def as_entry(self, path: str) -> FileEntry | None:
+    def as_entry(self, path: str) -> execution.FileEntry | None:
         """The file as a manifest lists it, if all that it holds was hashed on its way."""
         with self._lock:
             if self._hash is None or self.fd < 0:
@@ -107,7 +111,7 @@ class Appender:
             if status.st_size != self.size:
                 return None
             digest = spell(self._hash)
-        return FileEntry.sure(
+        return execution.FileEntry.sure(
             path=path, size=status.st_size, mtime_ns=status.st_mtime_ns, content_hash=digest
         )
 
@@ -129,16 +133,14 @@ class Appender:
                 self.fd = self._fd = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line and the place in the file where it begins."""
 
     offset: int
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A line of a ledger, parsed: ``name`` says what it records."""
 
     offset: int
@@ -206,9 +208,9 @@ def entries(lines: LineReader) -> Iterator[Entry]:
         try:
             name, inner = split_line(line.data)
             if name == "asset":
-                yield Entry(line.offset, name, parse_asset(inner, place))
-            elif name in LINES:
-                yield Entry(line.offset, name, LINES[name].from_json(inner, place))
+                yield Entry(line.offset, name, asset.parse_asset(inner, place))
+            elif name in execution.LINES:
+                yield Entry(line.offset, name, execution.LINES[name].from_json(inner, place))
         except FormatError as error:
             inside = error.details.get("place")
             error.details["path"] = lines.path

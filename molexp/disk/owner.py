@@ -11,11 +11,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
-from molexp.model.execution import Owner
+from molexp.model.ids import Process
 
 
 class Life(StrEnum):
@@ -30,11 +30,11 @@ class System:
     """What the machine tells a process of itself and of others."""
 
     @cached_property
-    def current(self) -> Owner:
+    def current(self) -> Process:
         """This process."""
         pid = os.getpid()
         status = self.status(pid)
-        return Owner(
+        return Process(
             host=os.uname().nodename or "localhost",
             boot_id=_first_line("/proc/sys/kernel/random/boot_id"),
             pid_namespace=_pid_namespace(),
@@ -71,8 +71,7 @@ class System:
             return None
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """When a process started, in clock ticks since the boot, and whether it is over.
 
     One that is over waits for its parent to notice. A process whose first thread alone has ended
@@ -118,7 +117,7 @@ def asking(system: System) -> Iterator[None]:
         _played.reset(token)
 
 
-def current() -> Owner:
+def current() -> Process:
     """This process."""
     return _system().current
 
@@ -128,16 +127,16 @@ def writer() -> str:
     return _system().writer
 
 
-def judge(owner: Owner) -> Life:
-    """What is known of the process that ``owner`` names."""
+def judge(process: Process) -> Life:
+    """What is known of a process."""
     here = current()
-    if owner == here:
+    if process == here:
         return Life.ALIVE
-    if (owner.boot_id, owner.pid_namespace) != (here.boot_id, here.pid_namespace):
+    if (process.boot_id, process.pid_namespace) != (here.boot_id, here.pid_namespace):
         return Life.UNKNOWN
     # A time namespace shifts start times, so that those of another one cannot be compared.
-    comparable = owner.time_namespace == here.time_namespace
-    return _judge(owner.pid, owner.started if comparable else None)
+    comparable = process.time_namespace == here.time_namespace
+    return _judge(process.pid, process.started if comparable else None)
 
 
 def judge_writer(writer_id: str) -> Life:
@@ -166,9 +165,9 @@ def _judge(pid: int, started: int | None) -> Life:
     return Life.ALIVE if status.started == started else Life.DEAD
 
 
-def _kernel_of(owner: Owner) -> str:
+def _kernel_of(process: Process) -> str:
     """Short for where a pid and a start time mean one process: a boot and two namespaces."""
-    text = f"{owner.boot_id}\n{owner.pid_namespace}\n{owner.time_namespace}"
+    text = f"{process.boot_id}\n{process.pid_namespace}\n{process.time_namespace}"
     return hashlib.sha256(text.encode(), usedforsecurity=False).hexdigest()[:10]
 
 

@@ -12,15 +12,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import count
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from molexp.disk import door, layout, owner
 from molexp.disk.beneath import Directory, explained
 from molexp.disk.commit import Batch
 from molexp.errors import AlreadyExistsError, ConflictError, FormatError, NotFoundError
-from molexp.model.record import Record
 
-AnyRecord = TypeVar("AnyRecord", bound=Record)
+if TYPE_CHECKING:
+    from molexp.model.record import Record
+
+AnyRecord = TypeVar("AnyRecord", bound="Record")
 Made = TypeVar("Made")
 
 ATTEMPTS = 3  # at making something aside, where `.molexp` is deleted under it each time

@@ -19,12 +19,13 @@ from molexp.disk.walk import EntryType
 from molexp.errors import InvalidNameError
 from molexp.integrity.findings import Findings, Violation, is_unruled
 from molexp.integrity.run_rules import check_asset, check_run
+from molexp.model.address import ScopeKind
 from molexp.model.asset import DataAsset
 from molexp.model.digest import hex_of
 from molexp.model.ids import check_run_id
 from molexp.model.names import is_slug, slug, twin_key
 from molexp.model.record import Edit
-from molexp.model.scope import META, RunMeta, ScopeKind, ScopeMeta, WorkflowSource, effective
+from molexp.model.scope import META, RunMeta, ScopeMeta, WorkflowSource, effective
 
 __all__ = ["Violation", "check_workspace"]
 

@@ -15,10 +15,10 @@ from molexp.disk.tree import Tree
 from molexp.disk.walk import EntryType, is_litter
 from molexp.errors import FormatError, FormatVersionError, MolexpError
 from molexp.model.asset import Asset, parse_asset
-from molexp.model.codec import split_line
+from molexp.model.codec import MAX_RECORD_BYTES, split_line
 from molexp.model.digest import new_hash, spell, total
 from molexp.model.execution import LINES
-from molexp.model.record import MAX_RECORD_BYTES, Record
+from molexp.model.record import Record
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 

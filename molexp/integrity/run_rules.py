@@ -17,20 +17,12 @@ from molexp.model.asset import (
     Producer,
 )
 from molexp.model.digest import hex_of, of_bytes
-from molexp.model.execution import (
-    End,
-    ExecutionState,
-    Input,
-    Request,
-    Start,
-    StateChange,
-    check_transition,
-)
-from molexp.model.manifest import FileEntry
+from molexp.model.execution import End, FileEntry, Input, Request, Start, StateChange
 from molexp.model.names import check_path
 from molexp.model.profile import config_hash
 from molexp.model.record import Record
 from molexp.model.scope import RunMeta
+from molexp.model.state import ExecutionState, check_transition
 
 _REQUEST = re.compile(r"([0-9]{4,})-(.+)-(cancel|pause|resume)\.json", re.ASCII)
 _DIGESTS = re.compile(rf"{layout.DIGESTS_PREFIX}[0-9]{{4,}}\.json", re.ASCII)

@@ -30,10 +30,11 @@ from molexp.errors import (
 from molexp.lifecycle.look import Look, Numbered, check_free, end_name, look_at, read_end
 from molexp.lifecycle.manifest import Account, measure, summed_up
 from molexp.lifecycle.site import Site, new_uid, now
+from molexp.model.address import Address
 from molexp.model.codec import join_line
-from molexp.model.execution import End, ExecutionState, Start
-from molexp.model.manifest import FileEntry, Manifest
-from molexp.model.scope import Address, RunMeta
+from molexp.model.execution import End, FileEntry, Manifest, Owner, Start
+from molexp.model.scope import RunMeta
+from molexp.model.state import ExecutionState
 
 ATTEMPTS = 9  # at getting a number, where somebody else gets it each time
 
@@ -236,7 +237,7 @@ def _start(site: Site, run_uid: str, said: Mapping[str, Any]) -> Start:
         format=1,
         uid=new_uid(),
         run=run_uid,
-        owner=owner.current(),
+        owner=Owner.of(owner.current()),
         writer=site.writer,
         at=now(),
         **given,
@@ -365,7 +366,7 @@ def _end_of(start: Start, status: ExecutionState, manifest: Manifest, **said: An
         uid=start.uid,
         status=status,
         ended_at=now(),
-        ended_by=owner.current(),
+        ended_by=Owner.of(owner.current()),
         manifest=manifest,
         **said,
     )

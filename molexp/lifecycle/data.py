@@ -20,10 +20,10 @@ from molexp.errors import AlreadyExistsError, ConflictError, InvalidInputError, 
 from molexp.lifecycle import survey
 from molexp.lifecycle.place import Place, check_apart, check_source, copy_file, copy_tree
 from molexp.lifecycle.site import Site, new_uid, now
+from molexp.model.address import Address
 from molexp.model.asset import Asset, DataAsset, Producer
 from molexp.model.digest import hex_of, of_bytes, total
 from molexp.model.names import Siblings, check_name
-from molexp.model.scope import Address
 
 Action = Literal["copy", "move"]
 

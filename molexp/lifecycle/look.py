@@ -15,8 +15,9 @@ from molexp.errors import ConflictError, FormatError, MolexpError, NotFoundError
 from molexp.lifecycle.site import Site
 from molexp.lifecycle.survey import edited
 from molexp.model.codec import split_line
-from molexp.model.execution import End, ExecutionState, Start
+from molexp.model.execution import End, Start
 from molexp.model.scope import RunMeta
+from molexp.model.state import ExecutionState
 
 SILENT_BEATS = 6
 """After so many missed beats an owner of whom nothing is known reads ``unknown``."""
@@ -38,7 +39,7 @@ class Numbered:
     @property
     def life(self) -> Life:
         """What is known of its owner."""
-        return judge(self.start.owner)
+        return judge(self.start.owner.process)
 
 
 @dataclass(frozen=True)

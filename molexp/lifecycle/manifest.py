@@ -15,8 +15,7 @@ from molexp.disk.digest import hash_file
 from molexp.disk.ledger import LineReader, entries
 from molexp.disk.walk import EntryType, Found, is_litter
 from molexp.errors import MolexpError, NotFoundError, StorageError
-from molexp.model.execution import MAX_MESSAGES, Message, Metric, MetricSummary
-from molexp.model.manifest import FileEntry, in_order
+from molexp.model.execution import MAX_MESSAGES, FileEntry, Message, Metric, MetricSummary, in_order
 
 _SUMMED = (layout.METRICS, layout.METRICS_PREFIX, layout.RECORDS, layout.RECORDS_PREFIX)
 

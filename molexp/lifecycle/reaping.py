@@ -14,8 +14,8 @@ from molexp.errors import ConflictError, InvalidNameError, MolexpError, NotFound
 from molexp.lifecycle.attempt import close_files, end_for_another, reap
 from molexp.lifecycle.look import Numbered, is_silent, look_at
 from molexp.lifecycle.site import Site
-from molexp.model.execution import ExecutionState
-from molexp.model.scope import Address, ScopeKind
+from molexp.model.address import Address, ScopeKind
+from molexp.model.state import ExecutionState
 
 CONFIRMED = "a person said that its process is over"
 """The reason of an end that somebody confirmed."""

@@ -35,8 +35,9 @@ from molexp.lifecycle.look import Numbered, check_free, look_at, read_end
 from molexp.lifecycle.reaping import runs_below
 from molexp.lifecycle.scopes import edit, find_scope
 from molexp.lifecycle.site import Site, new_uid, now
-from molexp.model.execution import ExecutionState
-from molexp.model.scope import META, Address, RunMeta, ScopeKind
+from molexp.model.address import Address, ScopeKind
+from molexp.model.scope import META, RunMeta
+from molexp.model.state import ExecutionState
 
 MOVED = "the run was moved"
 """The reason of a hold's end."""

@@ -16,8 +16,9 @@ from molexp.errors import ConflictError, MolexpError, TransitionError
 from molexp.lifecycle.attempt import ATTEMPTS, cancel_pending, end_for_another, settle
 from molexp.lifecycle.look import Numbered, is_paused, look_at, read_end, status_of
 from molexp.lifecycle.site import Site, new_uid, now
-from molexp.model.execution import ExecutionState, Request, check_transition
-from molexp.model.scope import Address
+from molexp.model.address import Address
+from molexp.model.execution import Request
+from molexp.model.state import ExecutionState, check_transition
 
 Verb = Literal["cancel", "pause", "resume"]
 

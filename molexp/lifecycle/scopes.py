@@ -16,17 +16,11 @@ from molexp.disk.walk import is_litter
 from molexp.errors import AlreadyExistsError, FormatError, InvalidInputError, NotFoundError
 from molexp.lifecycle.site import Site, now
 from molexp.lifecycle.survey import edited
-from molexp.model.codec import canonical, encode, join_line
+from molexp.model.address import Address, ScopeKind
+from molexp.model.codec import FORMAT, canonical, encode, join_line
 from molexp.model.names import check_same_name
-from molexp.model.record import FORMAT, Edit, merge_patch
-from molexp.model.scope import (
-    META,
-    Address,
-    AnyMeta,
-    ScopeKind,
-    ScopeMeta,
-    WorkspaceMeta,
-)
+from molexp.model.record import Edit, merge_patch
+from molexp.model.scope import META, AnyMeta, ScopeMeta, WorkspaceMeta
 
 _GIVEN = ("params", "parameters")
 """What tells two experiments or runs of one name apart."""

@@ -11,11 +11,12 @@ from molexp.disk.ledger import Entry, LineReader, entries
 from molexp.disk.record import read
 from molexp.disk.walk import is_litter
 from molexp.errors import FormatError, MolexpError, NotFoundError
+from molexp.model.address import Address
 from molexp.model.asset import Asset, DataAsset
-from molexp.model.execution import End, ExecutionState, Input, Start, StateChange
-from molexp.model.manifest import FileEntry
+from molexp.model.execution import End, FileEntry, Input, Start, StateChange
 from molexp.model.record import Edit
-from molexp.model.scope import META, Address, AnyMeta, RunMeta, ScopeMeta, effective
+from molexp.model.scope import META, AnyMeta, RunMeta, ScopeMeta, effective
+from molexp.model.state import ExecutionState
 
 _JOINED_LINES = frozenset(["asset", "input", "paused", "resumed"])
 _OWNER_LINES = _JOINED_LINES | {"start"}

@@ -17,6 +17,11 @@ from molexp.errors import InvalidInputError
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
+FORMAT = 1
+"""The format of what is on disk: the one that is written, and read."""
+
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+MAX_MANIFEST_BYTES = 1024 * 1024 * 1024  # an end lists every file: ten million of them fit
 MAX_DEPTH = 100  # of free values; parsers of other languages stop soon after
 MAX_INTEGER_DIGITS = 4300  # what Python itself converts from text
 

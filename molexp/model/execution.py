@@ -1,93 +1,35 @@
-"""Executions: who owns one, the states it goes through, and the records that tell of it.
+"""Executions: the records that tell who owns one, how it starts, what it does and how it ends.
 
 A line of a ledger is an object with one member, whose name says what the line records.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from molexp.errors import TransitionError
-from molexp.model.manifest import Manifest
+from molexp.model.codec import MAX_MANIFEST_BYTES
+from molexp.model.digest import sum_text
+from molexp.model.ids import Process
 from molexp.model.record import (
-    MAX_MANIFEST_BYTES,
     Count,
     Digest,
     Document,
     Edit,
     Free,
     FreeMapping,
+    Int64,
     Number,
     Record,
     Uid,
     UtcTime,
 )
-from molexp.model.snapshot import Snapshot
+from molexp.model.state import ExecutionState
 
 MAX_MESSAGES = 1000  # of the warnings that an end repeats
-
-
-class ExecutionState(StrEnum):
-    """The states of a run; ``unknown`` is read from an owner's silence and never stored."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    PAUSED = "paused"
-    SUSPENDED = "suspended"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    UNKNOWN = "unknown"
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether an execution ends in it."""
-        return self in TERMINAL
-
-
-TERMINAL = frozenset(
-    [
-        ExecutionState.SUCCEEDED,
-        ExecutionState.FAILED,
-        ExecutionState.CANCELLED,
-        ExecutionState.SUSPENDED,
-    ]
-)
-"""The states in which an execution ends."""
-
-TRANSITIONS: dict[ExecutionState, frozenset[ExecutionState]] = {
-    ExecutionState.PENDING: frozenset([ExecutionState.RUNNING, ExecutionState.CANCELLED]),
-    ExecutionState.RUNNING: TERMINAL | {ExecutionState.PAUSED},
-    ExecutionState.PAUSED: TERMINAL | {ExecutionState.RUNNING},
-    ExecutionState.SUSPENDED: frozenset(),
-    ExecutionState.SUCCEEDED: frozenset(),
-    ExecutionState.FAILED: frozenset(),
-    ExecutionState.CANCELLED: frozenset(),
-}
-"""From each state of an execution, the states that may follow. Another start is another one."""
-
-
-def check_transition(current: ExecutionState, wanted: ExecutionState) -> None:
-    """Raises TransitionError unless ``wanted`` may follow ``current``."""
-    allowed = TRANSITIONS.get(current, frozenset())
-    if wanted in allowed:
-        return
-    if allowed:
-        cure = f"from {current} it can become {', '.join(sorted(allowed))}"
-    elif current is ExecutionState.UNKNOWN:
-        cure = "start it again where its owner ran, or say `reap(confirm=True)` if that is over"
-    else:
-        cure = "an execution that ended never changes: start the run again"
-    raise TransitionError(
-        f"an execution that is {current} cannot become {wanted}",
-        cure=cure,
-        current=current,
-        wanted=wanted,
-        allowed=sorted(allowed),
-    )
 
 
 class Owner(Record):
@@ -100,8 +42,73 @@ class Owner(Record):
     pid: Annotated[int, Field(ge=1)]
     started: Count
 
+    @classmethod
+    def of(cls, process: Process) -> Self:
+        """The record of a process."""
+        return cls.sure(**process._asdict())
+
+    @property
+    def process(self) -> Process:
+        """The process that it names."""
+        return Process(
+            self.host,
+            self.boot_id,
+            self.pid_namespace,
+            self.time_namespace,
+            self.pid,
+            self.started,
+        )
+
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}"
+        return str(self.process)
+
+
+class CapturedFile(Record):
+    """A file that no commit holds: its bytes are an object, or were left out for a reason."""
+
+    path: str
+    size: Count
+    mtime_ns: Int64
+    object: Digest | None = None
+    left_out: str | None = None
+
+
+class CodeSnapshot(Record):
+    """Where the code stood: a commit, and exactly what differed from it.
+
+    ``dirty`` is null where nobody looked whether anything did.
+    """
+
+    source: Literal["git", "files"]
+    commit: str | None = None
+    branch: str | None = None
+    tag: str | None = None
+    remote: str | None = None
+    dirty: bool | None = None
+    patch: Digest | None = None
+    files: tuple[CapturedFile, ...] = ()
+
+
+class EnvironmentSnapshot(Record):
+    """What the code ran in. ``packages`` and ``lock_files`` are objects."""
+
+    python: str
+    platform: str
+    executable: str | None = None
+    argv: tuple[str, ...] = ()
+    cwd: str | None = None
+    packages: Digest | None = None
+    lock_files: dict[str, Digest] = Field(default_factory=dict)
+    variables: dict[str, str] = Field(default_factory=dict)
+    hardware: FreeMapping = Field(default_factory=dict)
+
+
+class Snapshot(Record):
+    """The essentials stand inline in an execution's first line; whatever is long is an object."""
+
+    code: CodeSnapshot | None = None
+    environment: EnvironmentSnapshot | None = None
+    problems: tuple[str, ...] = ()
 
 
 class Start(Document):
@@ -189,6 +196,41 @@ LINES: dict[str, type[Record]] = {
     "edit": Edit,
 }
 """Lines by the name of their one member; an ``asset`` line is parsed by its kind."""
+
+
+class FileEntry(Record):
+    """One file: ``content_hash`` is null for a file that nobody has read whole."""
+
+    path: str
+    size: Count
+    mtime_ns: Int64
+    content_hash: Digest | None = None
+
+
+def _ascending(entries: tuple[FileEntry, ...]) -> tuple[FileEntry, ...]:
+    for one, other in pairwise(entries):
+        if one.path >= other.path:
+            raise ValueError(f"{other.path!r} follows {one.path!r}: paths ascend, each comes once")
+    return entries
+
+
+Manifest = Annotated[tuple[FileEntry, ...], AfterValidator(_ascending)]
+"""All files of an execution; paths ascend and each comes once."""
+
+
+def in_order(entries: Iterable[FileEntry]) -> tuple[FileEntry, ...]:
+    """The entries as a manifest wants them."""
+    return tuple(sorted(entries, key=lambda entry: entry.path))
+
+
+def digests(entries: Iterable[FileEntry]) -> dict[str, str]:
+    """The digest of each file that was read."""
+    return {entry.path: entry.content_hash for entry in entries if entry.content_hash}
+
+
+def checksums(entries: Iterable[FileEntry]) -> str:
+    """Text for ``sha256sum -c``, of the files that were read."""
+    return sum_text(digests(entries))
 
 
 class End(Document):

@@ -1,8 +1,10 @@
-"""Identities: ULIDs for whatever is referred to, readable ids for runs. Time and luck come in."""
+"""Identities: of whatever is referred to, of runs, of processes. Time and luck come in."""
 
 from __future__ import annotations
 
+import json
 import re
+from typing import NamedTuple
 
 from molexp.errors import InvalidNameError
 from molexp.model.names import check_name
@@ -16,6 +18,24 @@ _DIGITS = bytes(map(ord, _CROCKFORD)) * 8  # the digit that each byte gives
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 _RUN_SUFFIX = "abcdefghijkmnpqrstuvwxyz23456789"  # no l, o, 0, 1: read aloud without mistakes
 _LETTERS = bytes(map(ord, _RUN_SUFFIX)) * 8
+
+
+class Process(NamedTuple):
+    """What tells a process from every other that ever ran; in a ledger it is an ``Owner``."""
+
+    host: str
+    boot_id: str
+    pid_namespace: str
+    time_namespace: str
+    pid: int
+    started: int
+
+    def to_json(self) -> bytes:
+        """As the first line of its journal says it, and each execution that it owns."""
+        return json.dumps(self._asdict(), separators=(",", ":")).encode()
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
 
 
 def ulid(milliseconds: int, entropy: bytes) -> str:

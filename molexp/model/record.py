@@ -30,12 +30,9 @@ from pydantic import (
 from pydantic_core import PydanticSerializationError
 
 from molexp.errors import FormatError, FormatVersionError, InvalidInputError
-from molexp.model.codec import decode, encode, is_plain
+from molexp.model.codec import FORMAT, MAX_RECORD_BYTES, decode, encode, is_plain
 
-FORMAT = 1
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-MAX_RECORD_BYTES = 16 * 1024 * 1024
-MAX_MANIFEST_BYTES = 1024 * 1024 * 1024  # an end lists every file: ten million of them fit
 
 
 def _free(value: Any, info: ValidationInfo) -> Any:

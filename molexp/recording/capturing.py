@@ -17,8 +17,8 @@ from molexp.lifecycle import data
 from molexp.lifecycle.manifest import Account
 from molexp.lifecycle.site import Site
 from molexp.model.asset import LogAsset
+from molexp.model.execution import CapturedFile, CodeSnapshot, Snapshot
 from molexp.model.scope import WorkflowSource
-from molexp.model.snapshot import CapturedFile, CodeSnapshot, Snapshot
 from molexp.recording.log import RUN
 from molexp.recording.recorder import Recorder
 

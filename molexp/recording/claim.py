@@ -13,7 +13,7 @@ from molexp.disk.beneath import Directory
 from molexp.disk.digest import HashingWriter
 from molexp.disk.trash import delete
 from molexp.errors import TransitionError
-from molexp.model.manifest import FileEntry
+from molexp.model.execution import FileEntry
 from molexp.model.names import check_path
 from molexp.recording.writing import Writing
 

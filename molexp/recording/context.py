@@ -16,12 +16,13 @@ from molexp.errors import InvalidInputError, MolexpError, NotFoundError
 from molexp.lifecycle import data
 from molexp.lifecycle.place import check_source
 from molexp.lifecycle.site import Site, new_uid, now
+from molexp.model.address import Address, ScopeKind
 from molexp.model.asset import Asset, CheckpointAsset, DataAsset, OutputAsset, Producer
 from molexp.model.codec import Json, encode
-from molexp.model.execution import TERMINAL, ExecutionState, Input
+from molexp.model.execution import Input
 from molexp.model.names import check_path
 from molexp.model.parameters import ParameterSet
-from molexp.model.scope import Address, ScopeKind
+from molexp.model.state import TERMINAL, ExecutionState
 from molexp.recording import session
 from molexp.recording.artifact import Artifacts
 from molexp.recording.checkpoint import Checkpoints, check_step

@@ -13,9 +13,10 @@ from molexp.lifecycle.place import in_execution
 from molexp.lifecycle.reaping import runs_below
 from molexp.lifecycle.site import Site
 from molexp.lifecycle.survey import ExecutionSurvey
+from molexp.model.address import Address
 from molexp.model.asset import Asset, CheckpointAsset, DataAsset, OutputAsset
-from molexp.model.execution import ExecutionState
-from molexp.model.scope import Address, RunMeta
+from molexp.model.scope import RunMeta
+from molexp.model.state import ExecutionState
 from molexp.recording.recorder import Recorder, place_of
 
 

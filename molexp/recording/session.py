@@ -22,11 +22,12 @@ from molexp.lifecycle.heart import heart
 from molexp.lifecycle.look import Look, look_at
 from molexp.lifecycle.manifest import Account
 from molexp.lifecycle.site import Site
+from molexp.model.address import Address, ScopeKind
 from molexp.model.asset import Asset, ErrorTraceAsset
-from molexp.model.execution import ExecutionState, Problem
-from molexp.model.manifest import FileEntry
+from molexp.model.execution import FileEntry, Problem
 from molexp.model.profile import config_hash
-from molexp.model.scope import Address, RunMeta, ScopeKind, WorkspaceMeta
+from molexp.model.scope import RunMeta, WorkspaceMeta
+from molexp.model.state import ExecutionState
 from molexp.recording.artifact import Artifacts
 from molexp.recording.capturing import Capturing, snapshot
 from molexp.recording.find import History, resume_point

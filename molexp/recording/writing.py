@@ -24,11 +24,10 @@ from molexp.lifecycle.attempt import Attempt
 from molexp.lifecycle.look import end_name
 from molexp.lifecycle.requests import requests
 from molexp.lifecycle.site import Site, now
+from molexp.model.address import Address
 from molexp.model.codec import join_line
-from molexp.model.execution import End, Request, Start, StateChange
-from molexp.model.manifest import FileEntry
+from molexp.model.execution import End, FileEntry, Request, Start, StateChange
 from molexp.model.names import Siblings
-from molexp.model.scope import Address
 
 LOOK_SECONDS = 0.1
 """How often accessors look at most whether something was asked."""

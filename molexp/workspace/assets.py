@@ -12,8 +12,9 @@ from molexp.lifecycle.place import Place, in_execution
 from molexp.lifecycle.reaping import runs_below
 from molexp.lifecycle.site import Site
 from molexp.lifecycle.survey import ExecutionSurvey
+from molexp.model.address import Address, ScopeKind
 from molexp.model.asset import Asset, ExecutionStateAsset, Producer
-from molexp.model.scope import META, Address, ScopeKind
+from molexp.model.scope import META
 from molexp.recording.find import resolved
 
 

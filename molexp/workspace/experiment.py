@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from molexp.errors import MolexpError, NotFoundError
 from molexp.lifecycle import removal, scopes
 from molexp.lifecycle.site import new_run_id, new_uid, now
+from molexp.model.address import Address
 from molexp.model.ids import check_run_id
-from molexp.model.scope import Address, ExperimentMeta, RunMeta
+from molexp.model.scope import ExperimentMeta, RunMeta
 from molexp.workspace.assets import check_unpublished
 from molexp.workspace.listing import not_there, scopes_in
 from molexp.workspace.run import Run

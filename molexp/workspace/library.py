@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from molexp.errors import NotFoundError
 from molexp.lifecycle import data
 from molexp.lifecycle.data import Action
+from molexp.model.address import Address
 from molexp.model.asset import DataAsset
-from molexp.model.scope import Address
 from molexp.recording.find import resolved
 
 if TYPE_CHECKING:

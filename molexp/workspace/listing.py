@@ -11,7 +11,7 @@ from molexp.disk import layout
 from molexp.disk.walk import is_litter
 from molexp.errors import MolexpError, NotFoundError
 from molexp.lifecycle.site import Site
-from molexp.model.scope import Address
+from molexp.model.address import Address
 
 if TYPE_CHECKING:
     from molexp.workspace.scope import Scope

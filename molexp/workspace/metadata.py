@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from molexp.model.execution import End, ExecutionState, MetricSummary, Owner, Problem, Start
+from molexp.model.execution import End, MetricSummary, Owner, Problem, Snapshot, Start
 from molexp.model.scope import RunMeta, WorkflowSource
-from molexp.model.snapshot import Snapshot
+from molexp.model.state import ExecutionState
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from molexp.capture.source import commit_of, read_source
 from molexp.errors import InvalidInputError, NotFoundError
 from molexp.lifecycle import data, removal, scopes
 from molexp.lifecycle.site import Site, new_uid, now
+from molexp.model.address import Address
 from molexp.model.names import slug
-from molexp.model.scope import Address, ExperimentMeta, ProjectMeta, WorkflowSource
+from molexp.model.scope import ExperimentMeta, ProjectMeta, WorkflowSource
 from molexp.workspace.assets import check_unpublished
 from molexp.workspace.experiment import Experiment
 from molexp.workspace.listing import not_there, scopes_in

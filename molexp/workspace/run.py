@@ -13,9 +13,10 @@ from molexp.errors import InvalidInputError, MolexpError
 from molexp.lifecycle import removal, requests
 from molexp.lifecycle.look import look_at, state_of, status_of
 from molexp.lifecycle.reaping import Reaped, reap_below
-from molexp.model.execution import ExecutionState
+from molexp.model.address import Address
 from molexp.model.profile import Profile
-from molexp.model.scope import Address, RunMeta
+from molexp.model.scope import RunMeta
+from molexp.model.state import ExecutionState
 from molexp.recording.context import RunContext, start
 from molexp.recording.find import newest_result
 from molexp.recording.log import read_log

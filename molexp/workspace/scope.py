@@ -5,21 +5,30 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from molexp.disk import layout
 from molexp.errors import NotFoundError
-from molexp.lifecycle import scopes
-from molexp.lifecycle.site import Site
-from molexp.model.scope import META, Address, AnyMeta
-from molexp.workspace.assets import Assets
-from molexp.workspace.library import DataAssetLibrary
+from molexp.late import late
+from molexp.model.address import Address
 
 if TYPE_CHECKING:
+    from molexp.lifecycle import scopes, site
+    from molexp.model import scope as records
+    from molexp.workspace import assets as all_assets
+    from molexp.workspace import library
     from molexp.workspace.workspace import Workspace
+else:
+    all_assets = late("molexp.workspace.assets")
+    library = late("molexp.workspace.library")
+    records = late("molexp.model.scope")
+    scopes = late("molexp.lifecycle.scopes")
+    site = late("molexp.lifecycle.site")
+
+Meta = TypeVar("Meta", bound="records.ScopeMeta")
 
 
-class Scope(Generic[AnyMeta]):
+class Scope(Generic[Meta]):
     """A handle on the directory of a workspace, project, experiment or run.
 
     It caches no record: what it says is what the files say now.
@@ -40,9 +49,9 @@ class Scope(Generic[AnyMeta]):
         return str(self._address)
 
     @property
-    def record(self) -> AnyMeta:
+    def record(self) -> Meta:
         """Its record as it reads now, edits applied; raises NotFoundError if it is gone."""
-        found = scopes.find_scope(self._site, self._address, META[self._address.kind])
+        found = scopes.find_scope(self._site, self._address, records.META[self._address.kind])
         if found is None:
             raise NotFoundError(
                 f"there is no {self._address.kind} at {self._address or self._workspace.root}",
@@ -73,14 +82,14 @@ class Scope(Generic[AnyMeta]):
         return Path(self._workspace.root, layout.scope_path(self._address))
 
     @property
-    def assets(self) -> Assets:
+    def assets(self) -> all_assets.Assets:
         """What was left behind in it on purpose."""
-        return Assets(self._site, self._address)
+        return all_assets.Assets(self._site, self._address)
 
     @property
-    def data_assets(self) -> DataAssetLibrary:
+    def data_assets(self) -> library.DataAssetLibrary:
         """Its imported and published data."""
-        return DataAssetLibrary(self._workspace, self._address)
+        return library.DataAssetLibrary(self._workspace, self._address)
 
     def edit(
         self,
@@ -113,7 +122,7 @@ class Scope(Generic[AnyMeta]):
             scopes.edit(self._workspace.site_to_write(), self._address, patch, reason)
 
     @property
-    def _site(self) -> Site:
+    def _site(self) -> site.Site:
         return self._workspace.site()
 
     def __fspath__(self) -> str:

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 from weakref import WeakValueDictionary
 
 from molexp.disk import layout
+from molexp.disk.beneath import Directory
 from molexp.disk.commit import Durability
 from molexp.errors import ConflictError, InvalidInputError, MolexpError, NotFoundError
-from molexp.lifecycle import removal, scopes, survey
-from molexp.lifecycle.reaping import Reaped, reap_below
-from molexp.lifecycle.site import Site, new_uid, now
+from molexp.late import late
+from molexp.model.address import Address, ScopeKind
+from molexp.model.codec import FORMAT, MAX_RECORD_BYTES
 from molexp.model.names import slug
-from molexp.model.scope import Address, ProjectMeta, ScopeKind, WorkspaceMeta
-from molexp.recording.session import check_unused
-from molexp.workspace.assets import check_unpublished
-from molexp.workspace.experiment import Experiment
-from molexp.workspace.listing import not_there, scopes_in
-from molexp.workspace.project import Project
-from molexp.workspace.run import Run
 from molexp.workspace.scope import Scope
-from molexp.workspace.trash import Trash
+
+if TYPE_CHECKING:
+    from molexp.lifecycle import reaping, removal, scopes, survey
+    from molexp.lifecycle import site as sites
+    from molexp.model import scope as records
+    from molexp.recording import session
+    from molexp.workspace import assets, experiment, listing, run
+    from molexp.workspace import project as projects
+    from molexp.workspace import trash as trashes
+else:
+    assets = late("molexp.workspace.assets")
+    experiment = late("molexp.workspace.experiment")
+    listing = late("molexp.workspace.listing")
+    projects = late("molexp.workspace.project")
+    reaping = late("molexp.lifecycle.reaping")
+    records = late("molexp.model.scope")
+    removal = late("molexp.lifecycle.removal")
+    run = late("molexp.workspace.run")
+    scopes = late("molexp.lifecycle.scopes")
+    session = late("molexp.recording.session")
+    sites = late("molexp.lifecycle.site")
+    survey = late("molexp.lifecycle.survey")
+    trashes = late("molexp.workspace.trash")
 
 
-class Workspace(Scope[WorkspaceMeta]):
+class Workspace(Scope["records.WorkspaceMeta"]):
     """A handle on a workspace; nothing is made on disk until something is recorded.
 
     ``durability="process"`` leaves commit points out: what is written then survives the death of
@@ -54,15 +71,19 @@ class Workspace(Scope[WorkspaceMeta]):
         self.root = Path(os.path.abspath(os.fspath(given)))
         self._name, self._access = name, access
         self._durability: Durability = durability
-        self._open: Site | None = None
-        self._projects: WeakValueDictionary[str, Project] = WeakValueDictionary()
+        self._open: sites.Site | None = None
+        self._projects: WeakValueDictionary[str, projects.Project] = WeakValueDictionary()
         super().__init__(self, Address())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, durability: Durability = "power") -> Self:
-        """The workspace that is there; raises NotFoundError if there is none."""
+        """The workspace that is there; raises NotFoundError if there is none.
+
+        Raises FormatError if it is of another format; other damage is told when its record is read.
+        """
         workspace = cls(path, durability=durability)
-        workspace.site()
+        if not _is_there(workspace.root):
+            workspace.site()  # it says what is wrong
         return workspace
 
     def materialize(self) -> Self:
@@ -70,7 +91,7 @@ class Workspace(Scope[WorkspaceMeta]):
         self.site_to_write()
         return self
 
-    def site(self) -> Site:
+    def site(self) -> sites.Site:
         """The open workspace; raises NotFoundError if nothing was made yet."""
         if self._open is None:
             self._open = scopes.open_workspace(self.root, self._durability)
@@ -83,15 +104,15 @@ class Workspace(Scope[WorkspaceMeta]):
             )
         return self._open
 
-    def site_to_write(self) -> Site:
+    def site_to_write(self) -> sites.Site:
         """The open workspace, made if nothing is there yet."""
         if self._open is None:
-            meta = WorkspaceMeta.make(
+            meta = records.WorkspaceMeta.make(
                 format=1,
                 kind="workspace",
-                uid=new_uid(),
+                uid=sites.new_uid(),
                 name=self._name or self.root.name or "workspace",
-                created_at=now(),
+                created_at=sites.now(),
                 access=self._access,
             )
             self._open = scopes.make_workspace(self.root, meta, self._durability)
@@ -103,7 +124,7 @@ class Workspace(Scope[WorkspaceMeta]):
         *,
         description: str | None = None,
         tags: Mapping[str, str | bool] | None = None,
-    ) -> Project:
+    ) -> projects.Project:
         """The project of that name, made if it is not there.
 
         Raises AlreadyExistsError if another name has the same directory, and InvalidNameError.
@@ -112,32 +133,32 @@ class Workspace(Scope[WorkspaceMeta]):
         if tags is not None:
             said["tags"] = dict(tags)
         address = Address((slug(name),))
-        wanted = ProjectMeta.make(
-            format=1, kind="project", uid=new_uid(), name=name, created_at=now(), **said
+        wanted = records.ProjectMeta.make(
+            format=1, kind="project", uid=sites.new_uid(), name=name, created_at=sites.now(), **said
         )
         scopes.get_or_create(self.site_to_write(), address, wanted)
         return self._handle(address)
 
     add_project = project
 
-    def get_project(self, name: str) -> Project | None:
+    def get_project(self, name: str) -> projects.Project | None:
         """The project of a name; None if there is none."""
         address = Address((slug(name),))
         try:
-            found = scopes.find_scope(self.site(), address, ProjectMeta)
+            found = scopes.find_scope(self.site(), address, records.ProjectMeta)
         except NotFoundError:
             return None
         return None if found is None else self._handle(address)
 
-    def list_projects(self) -> list[Project]:
+    def list_projects(self) -> list[projects.Project]:
         """All projects, in the order of their slugs."""
         try:
-            return [self._handle(each) for each in scopes_in(self.site(), self._address)]
+            return [self._handle(each) for each in listing.scopes_in(self.site(), self._address)]
         except NotFoundError:
             return []
 
     def delete_project(
-        self, project: Project | str, *, reason: str | None = None, force: bool = False
+        self, project: projects.Project | str, *, reason: str | None = None, force: bool = False
     ) -> None:
         """Move a project with all that it holds into the trash.
 
@@ -147,29 +168,31 @@ class Workspace(Scope[WorkspaceMeta]):
         name = project if isinstance(project, str) else project.id
         found = self.get_project(name)
         if found is None:
-            raise not_there(self, "project", name, [each.id for each in self.list_projects()])
+            raise listing.not_there(
+                self, "project", name, [each.id for each in self.list_projects()]
+            )
         if not force:
-            check_unpublished(self.site(), Address.parse(found.address))
+            assets.check_unpublished(self.site(), Address.parse(found.address))
         removal.remove(self.site_to_write(), Address.parse(found.address), reason)
 
-    def find(self, address: str) -> Workspace | Project | Experiment | Run:
+    def find(self, address: str) -> Workspace | projects.Project | experiment.Experiment | run.Run:
         """What lies at an address such as ``qm9/baseline``; raises NotFoundError."""
         parsed = Address.parse(address)
         found: Any = self
         for name, kind in zip(parsed, list(ScopeKind)[1:], strict=False):
             below = getattr(found, f"get_{kind}")(name)
             if below is None:
-                listing = getattr(found, f"list_{kind}s")()
-                raise not_there(found, kind, name, [each.id for each in listing])
+                known = [each.id for each in getattr(found, f"list_{kind}s")()]
+                raise listing.not_there(found, kind, name, known)
             found = below
         return found  # type: ignore[no-any-return]
 
     @property
-    def trash(self) -> Trash:
+    def trash(self) -> trashes.Trash:
         """What was removed from it, until it is emptied."""
-        return Trash(self.site)
+        return trashes.Trash(self.site)
 
-    def reap(self, *, confirm: bool = False) -> list[Reaped]:
+    def reap(self, *, confirm: bool = False) -> list[reaping.Reaped]:
         """End as failed what dead owners left open, and sweep what they left aside.
 
         ``confirm=True`` says that those are over as well of whom nothing is known, as on another
@@ -177,7 +200,7 @@ class Workspace(Scope[WorkspaceMeta]):
         once all the others are.
         """
         problems: list[MolexpError] = []
-        found = reap_below(self.site(), self._address, problems, confirm=confirm)
+        found = reaping.reap_below(self.site(), self._address, problems, confirm=confirm)
         if problems:
             raise problems[0]
         return found
@@ -207,7 +230,7 @@ class Workspace(Scope[WorkspaceMeta]):
         Raises ConflictError while this process records a run of it.
         """
         if self._open is not None:
-            check_unused(self._open)
+            session.check_unused(self._open)
             self._open.close()
             self._open = None
 
@@ -221,8 +244,20 @@ class Workspace(Scope[WorkspaceMeta]):
             if kind is None:
                 raise
 
-    def _handle(self, address: Address) -> Project:
-        return self._projects.setdefault(address[-1], Project(self, address))
+    def _handle(self, address: Address) -> projects.Project:
+        return self._projects.setdefault(address[-1], projects.Project(self, address))
+
+
+def _is_there(root: Path) -> bool:
+    """Whether a workspace of our format lies there: all that can be told without its record."""
+    try:
+        with Directory.open(root) as directory:
+            said = json.loads(directory.read(layout.META, MAX_RECORD_BYTES))
+    except (MolexpError, ValueError, RecursionError):
+        return False
+    if not isinstance(said, dict):
+        return False
+    return said.get("format") == FORMAT and said.get("kind") == ScopeKind.WORKSPACE
 
 
 def _check_one_of(argument: str, value: str, allowed: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ STATEMENTS = {
     "bare Python": "pass",
     "import molexp": "import molexp",
     "me.errors": "import molexp as me; me.errors",
+    "me.Workspace": "import molexp as me; me.Workspace('lab')",
     PYDANTIC: PYDANTIC,
     "model.asset": "from molexp.model.asset import ArtifactAsset",
     "me.ArtifactAsset": "import molexp as me; me.ArtifactAsset",
@@ -21,6 +22,7 @@ STATEMENTS = {
 BARS = [
     Bar("import molexp", "bare Python", 2.0),
     Bar("me.errors", "bare Python", 2.0),
+    Bar("me.Workspace", "bare Python", 4.0),
     Bar("model.asset", PYDANTIC, 1.5),
     Bar("me.ArtifactAsset", PYDANTIC, 1.5),
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from molexp.capture.environment import capture_environment
-from molexp.model.snapshot import EnvironmentSnapshot
+from molexp.model.execution import EnvironmentSnapshot
 from tests.capture import run_python
 
 

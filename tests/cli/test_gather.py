@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from molexp.cli.gather import Problems, below, count_below, data_told, run_told, scope_told
-from molexp.model.execution import ExecutionState
-from molexp.model.scope import Address, RunMeta
+from molexp.model.address import Address
+from molexp.model.scope import RunMeta
+from molexp.model.state import ExecutionState
 from molexp.workspace.workspace import Workspace
 
 EXPERIMENT = Address.parse("springs/learning-rates")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from molexp.disk import layout
-from molexp.model.scope import Address
+from molexp.model.address import Address
 
 SLUGS = st.from_regex(r"[a-z0-9]{1,6}(-[a-z0-9]{1,6})?", fullmatch=True)
 GROUP = """

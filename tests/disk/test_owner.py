@@ -20,25 +20,26 @@ from hypothesis import strategies as st
 from molexp.disk import owner
 from molexp.disk.owner import Life
 from molexp.model.execution import Owner
+from molexp.model.ids import Process
 from tests.disk import fork_each
 from tests.users import User
 
 ME = owner.current()
 
 
-def _owner_of(pid: int) -> Owner:
+def _owner_of(pid: int) -> Process:
     """A live process as it would name itself."""
     with open(f"/proc/{pid}/stat") as file:
         started = int(file.read().rpartition(")")[2].split()[19])
-    return ME.evolve(pid=pid, started=started)
+    return ME._replace(pid=pid, started=started)
 
 
-def _writer_of(named: Owner) -> str:
+def _writer_of(named: Process) -> str:
     kernel = owner.writer().partition("-")[0]
     return f"{kernel}-{named.pid}-{named.started}-0123ab"
 
 
-def _judged(named: Owner) -> Life:
+def _judged(named: Process) -> Life:
     """What both ways of asking say, which is the same."""
     life = owner.judge(named)
     assert owner.judge_writer(_writer_of(named)) is life
@@ -100,26 +101,27 @@ def test_a_process_whose_first_thread_has_ended_lives() -> None:
 
 def test_a_pid_that_someone_else_has_by_now_is_dead() -> None:
     for change in (-1, 1):
-        assert _judged(ME.evolve(started=ME.started + change)) is Life.DEAD
+        assert _judged(ME._replace(started=ME.started + change)) is Life.DEAD
     with _sleeper() as process:
         named = _owner_of(process.pid)
-        assert _judged(named.evolve(started=named.started - 1)) is Life.DEAD
+        assert _judged(named._replace(started=named.started - 1)) is Life.DEAD
 
 
 def test_a_pid_that_nobody_can_have_is_dead() -> None:
     for pid in (2**31 - 1, 2**31, 2**63):
-        assert _judged(ME.evolve(pid=pid)) is Life.DEAD
+        assert _judged(ME._replace(pid=pid)) is Life.DEAD
 
 
 @pytest.mark.parametrize("field", ["boot_id", "pid_namespace"])
 @pytest.mark.parametrize("value", ["", "another"])
 def test_of_another_boot_or_namespace_nothing_is_known(field: str, value: str) -> None:
-    for named in (ME, ME.evolve(pid=2**31 - 1), ME.evolve(started=ME.started + 1)):
-        assert owner.judge(named.evolve(**{field: value})) is Life.UNKNOWN
+    for named in (ME, ME._replace(pid=2**31 - 1), ME._replace(started=ME.started + 1)):
+        elsewhere = Process(**{**named._asdict(), field: value})
+        assert owner.judge(elsewhere) is Life.UNKNOWN
 
 
 def test_a_host_that_was_renamed_is_the_same_machine() -> None:
-    assert owner.judge(ME.evolve(host="another")) is Life.ALIVE
+    assert owner.judge(ME._replace(host="another")) is Life.ALIVE
 
 
 @given(st.text() | st.from_regex(r"\A[0-9a-f]{10}-[0-9]+-[0-9]+-.*\Z"))
@@ -164,7 +166,7 @@ def test_a_process_of_another_user_is_never_taken_for_dead(user: User) -> None:
     with _sleeper() as process:  # of whoever started the tests
         named = _owner_of(process.pid)
         assert user.run(lambda: owner.judge(named)) in (Life.ALIVE, Life.UNKNOWN)
-        reused = named.evolve(started=named.started - 1)
+        reused = named._replace(started=named.started - 1)
         assert user.run(lambda: owner.judge(reused)) in (Life.DEAD, Life.UNKNOWN)
 
 
@@ -178,9 +180,9 @@ if not child:
 path = f"/proc/{child}/stat"
 with open(path if os.path.exists(path) else os.devnull) as file:
     fields = file.read().rpartition(")")[2].split()
-named = me.evolve(pid=child, started=int(fields[19]) + 1 if fields else 1)
+named = me._replace(pid=child, started=int(fields[19]) + 1 if fields else 1)
 print(me.to_json().decode())
-print(me.pid, owner.judge(me), owner.judge(named), owner.judge(me.evolve(pid=2**22)))
+print(me.pid, owner.judge(me), owner.judge(named), owner.judge(me._replace(pid=2**22)))
 os.kill(child, 9)
 """
 
@@ -202,7 +204,7 @@ def _unshare(*options: str) -> list[str]:
 def test_of_a_process_in_another_pid_namespace_nothing_is_known() -> None:
     named, said = _unshare("--mount-proc")
     assert said == "1 alive dead dead"
-    inner = Owner.from_json(named.encode(), "inner")
+    inner = Owner.from_json(named.encode(), "inner").process
     assert inner.boot_id == ME.boot_id
     assert inner.pid_namespace != ME.pid_namespace
     assert owner.judge(inner) is Life.UNKNOWN
@@ -211,7 +213,7 @@ def test_of_a_process_in_another_pid_namespace_nothing_is_known() -> None:
 def test_where_proc_shows_another_namespace_its_word_proves_nothing() -> None:
     named, said = _unshare()
     assert said == "1 alive unknown unknown"
-    assert owner.judge(Owner.from_json(named.encode(), "inner")) is Life.UNKNOWN
+    assert owner.judge(Owner.from_json(named.encode(), "inner").process) is Life.UNKNOWN
 
 
 NAMED = """
@@ -230,7 +232,7 @@ def test_a_process_is_judged_whatever_it_calls_itself(name: bytes) -> None:
         assert process.stdout is not None
         started = int(process.stdout.readline())
         try:
-            assert _judged(ME.evolve(pid=process.pid, started=started)) is Life.ALIVE
+            assert _judged(ME._replace(pid=process.pid, started=started)) is Life.ALIVE
         finally:
             process.kill()
 
@@ -247,8 +249,8 @@ class _Elsewhere(owner.System):
     """A machine on which this process is the third, and nobody else lives."""
 
     @cached_property
-    def current(self) -> Owner:
-        return ME.evolve(pid=3, boot_id="another")
+    def current(self) -> Process:
+        return ME._replace(pid=3, boot_id="another")
 
     def has(self, pid: int) -> bool:
         return pid == 3
@@ -256,9 +258,10 @@ class _Elsewhere(owner.System):
 
 def test_a_machine_that_is_played_is_believed_by_the_thread_that_plays_alone() -> None:
     with owner.asking(_Elsewhere()), ThreadPoolExecutor(1) as pool:
-        assert owner.current().pid == 3
+        elsewhere = owner.current()
+        assert elsewhere.pid == 3
         assert owner.writer().split("-")[1] == "3"
         assert owner.judge(ME) is Life.UNKNOWN
-        assert owner.judge(owner.current().evolve(pid=4)) is Life.DEAD
+        assert owner.judge(elsewhere._replace(pid=4)) is Life.DEAD
         assert pool.submit(owner.current).result() == ME
     assert owner.current() == ME

@@ -16,6 +16,7 @@ from pathlib import Path
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.disk.digest import hash_tree
+from molexp.model.address import Address
 from molexp.model.asset import (
     ArtifactAsset,
     CheckpointAsset,
@@ -27,22 +28,17 @@ from molexp.model.asset import (
     Producer,
 )
 from molexp.model.execution import (
-    ExecutionState,
+    CodeSnapshot,
+    EnvironmentSnapshot,
     Input,
     Problem,
     Request,
+    Snapshot,
     StateChange,
 )
 from molexp.model.ids import RUN_ENTROPY_BYTES, run_id
-from molexp.model.scope import (
-    Address,
-    ExperimentMeta,
-    ProjectMeta,
-    RunMeta,
-    WorkflowSource,
-    WorkspaceMeta,
-)
-from molexp.model.snapshot import CodeSnapshot, EnvironmentSnapshot, Snapshot
+from molexp.model.scope import ExperimentMeta, ProjectMeta, RunMeta, WorkflowSource, WorkspaceMeta
+from molexp.model.state import ExecutionState
 from tests.format import gap_model
 from tests.format.study import PERSON, Execution, Study, desk, owner, writer
 

@@ -13,24 +13,26 @@ from molexp.disk.beneath import Directory
 from molexp.disk.digest import hash_file
 from molexp.disk.ledger import Appender
 from molexp.disk.record import write_new
+from molexp.model.address import Address
 from molexp.model.asset import Asset
 from molexp.model.codec import join_line
 from molexp.model.digest import hex_of, of_bytes
 from molexp.model.execution import (
     End,
-    ExecutionState,
+    FileEntry,
     Message,
     Metric,
     MetricSummary,
     Owner,
+    Snapshot,
     Start,
+    in_order,
 )
 from molexp.model.ids import ENTROPY_BYTES, ulid
-from molexp.model.manifest import FileEntry, in_order
 from molexp.model.profile import config_hash
 from molexp.model.record import Edit, Record
-from molexp.model.scope import Address, RunMeta
-from molexp.model.snapshot import Snapshot
+from molexp.model.scope import RunMeta
+from molexp.model.state import ExecutionState
 
 PERSON = "ada@lab-ws1"
 

@@ -16,13 +16,14 @@ import pytest
 
 from molexp.disk import owner
 from molexp.errors import FormatError, InvalidNameError
+from molexp.model.address import Address, ScopeKind
 from molexp.model.codec import canonical
 from molexp.model.digest import hex_of, of_bytes, sum_text, total
 from molexp.model.execution import Start
 from molexp.model.ids import ENTROPY_BYTES, RUN_ENTROPY_BYTES, check_run_id, is_ulid, run_id, ulid
 from molexp.model.names import Siblings, check_name, check_path, slug
 from molexp.model.parameters import fingerprint
-from molexp.model.scope import Address, ProjectMeta, ScopeKind
+from molexp.model.scope import ProjectMeta
 from tests.format.lab import (
     BEST,
     CANCELLED,
@@ -199,11 +200,11 @@ def test_only_what_is_proven_is_dead(lab: Lab, refused: Refusals) -> None:
         pass
     me = owner.current()
     assert owner.judge(me) is owner.Life.ALIVE
-    assert owner.judge(me.evolve(pid=child.pid, started=1)) is owner.Life.DEAD
-    assert owner.judge(me.evolve(started=me.started + 1)) is owner.Life.DEAD
-    elsewhere = me.evolve(pid=child.pid, started=1, boot_id="another")
+    assert owner.judge(me._replace(pid=child.pid, started=1)) is owner.Life.DEAD
+    assert owner.judge(me._replace(started=me.started + 1)) is owner.Life.DEAD
+    elsewhere = me._replace(pid=child.pid, started=1, boot_id="another")
     refused.unequal(owner.Life.DEAD, owner.judge(elsewhere))
-    refused.unequal(owner.Life.DEAD, owner.judge(elsewhere.evolve(pid_namespace="pid:[1]")))
+    refused.unequal(owner.Life.DEAD, owner.judge(elsewhere._replace(pid_namespace="pid:[1]")))
     start = json.loads(lab.at(f"{FAILED}/ledger.jsonl").read_text().splitlines()[0])["start"]
     del start["owner"]["boot_id"]
     with refused.by(FormatError, "owner/boot_id"):

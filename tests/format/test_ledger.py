@@ -17,17 +17,10 @@ from molexp.disk.walk import walk
 from molexp.errors import FormatError, StorageError, TransitionError
 from molexp.lifecycle.manifest import measure
 from molexp.lifecycle.survey import ScopeSurvey, survey
-from molexp.model.codec import join_line, split_line
+from molexp.model.codec import MAX_RECORD_BYTES, join_line, split_line
 from molexp.model.digest import of_bytes
-from molexp.model.execution import (
-    TERMINAL,
-    TRANSITIONS,
-    End,
-    ExecutionState,
-    Start,
-    check_transition,
-)
-from molexp.model.record import MAX_RECORD_BYTES
+from molexp.model.execution import End, Start
+from molexp.model.state import TERMINAL, TRANSITIONS, ExecutionState, check_transition
 from tests.format.lab import (
     BEST,
     CANCELLED,

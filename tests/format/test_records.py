@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from molexp.errors import FormatError, FormatVersionError, InvalidInputError
-from molexp.model.codec import Json, decode, encode
+from molexp.model.address import ScopeKind
+from molexp.model.codec import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES, Json, decode, encode
 from molexp.model.execution import End, Input, Metric
-from molexp.model.record import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES, Edit, merge_patch
-from molexp.model.scope import META, ExperimentMeta, ProjectMeta, RunMeta, ScopeKind, effective
+from molexp.model.record import Edit, merge_patch
+from molexp.model.scope import META, ExperimentMeta, ProjectMeta, RunMeta, effective
 from tests.format.lab import (
     BEST,
     CANCELLED,

@@ -15,9 +15,9 @@ from molexp.disk import layout
 from molexp.disk.tree import open_tree
 from molexp.integrity.conformance import check_workspace
 from molexp.model.asset import kinds
-from molexp.model.execution import TERMINAL, ExecutionState
 from molexp.model.record import Document, Record
 from molexp.model.scope import META
+from molexp.model.state import TERMINAL, ExecutionState
 from molexp.testing.schemas import schemas
 from tests.format import gap_model
 from tests.format.lab import BEST, CANCELLED, DATA, DIVERGED, DOCS, FAILED, SUCCEEDED, TEMPLATE, Lab

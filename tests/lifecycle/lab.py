@@ -16,21 +16,17 @@ from molexp.disk.tree import open_tree
 from molexp.integrity.conformance import check_workspace
 from molexp.lifecycle.attempt import end_attempt, start_run
 from molexp.lifecycle.site import Site, new_uid
-from molexp.model.execution import End, ExecutionState, Owner
-from molexp.model.scope import (
-    Address,
-    ExperimentMeta,
-    ProjectMeta,
-    RunMeta,
-    ScopeMeta,
-    WorkspaceMeta,
-)
+from molexp.model.address import Address
+from molexp.model.execution import End
+from molexp.model.ids import Process
+from molexp.model.scope import ExperimentMeta, ProjectMeta, RunMeta, ScopeMeta, WorkspaceMeta
+from molexp.model.state import ExecutionState
 
 RUN = "projects/qm9/experiments/baseline/runs/first"
 ADDRESS = Address.parse("qm9/baseline/first")
 EXPERIMENT = ADDRESS.parent
 PROJECT = EXPERIMENT.parent
-ELSEWHERE = Owner(host="far", boot_id="another", pid_namespace="pid:[1]", pid=7, started=1)
+ELSEWHERE = Process("far", "another", "pid:[1]", "", pid=7, started=1)
 """A process of which nothing is known here."""
 
 SUCCEEDED, FAILED = ExecutionState.SUCCEEDED, ExecutionState.FAILED
@@ -99,7 +95,7 @@ class Played(System):
     """The machine as a process elsewhere sees it."""
 
     @property
-    def current(self) -> Owner:
+    def current(self) -> Process:
         """Who asks."""
         return ELSEWHERE
 

@@ -18,9 +18,11 @@ from molexp.lifecycle.attempt import Attempt
 from molexp.lifecycle.look import SILENT_BEATS
 from molexp.lifecycle.reaping import reap_below
 from molexp.lifecycle.site import Site, new_uid, now
+from molexp.model.address import Address
 from molexp.model.codec import join_line
-from molexp.model.execution import ExecutionState, Start, StateChange
-from molexp.model.scope import Address, RunMeta
+from molexp.model.execution import Start, StateChange
+from molexp.model.scope import RunMeta
+from molexp.model.state import ExecutionState
 from tests.lifecycle.schedule_stage import Player
 from tests.models.ownership_machine import Owner
 

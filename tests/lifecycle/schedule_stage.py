@@ -24,7 +24,7 @@ from unittest.mock import patch
 from molexp.disk import door, owner
 from molexp.disk.owner import Status
 from molexp.errors import MolexpError
-from molexp.model.execution import Owner
+from molexp.model import ids
 from tests.models.ownership_machine import Machine, Place, Process
 from tests.models.ownership_machine import Owner as Played
 
@@ -44,10 +44,10 @@ class Died(BaseException):
 
 
 @lru_cache(maxsize=4096)
-def as_recorded(played: Played) -> Owner:
-    """A process as the product writes it down."""
+def as_named(played: Played) -> ids.Process:
+    """A process as the product names it."""
     place = played.place
-    return Owner(
+    return ids.Process(
         host=place.host,
         boot_id=f"{place.host}{place.boot}",
         pid_namespace=f"{place.pidns}",
@@ -71,8 +71,8 @@ class Told(owner.System):
         self.machine, self.me = machine, process.owner
 
     @cached_property
-    def current(self) -> Owner:
-        return as_recorded(self.me)
+    def current(self) -> ids.Process:
+        return as_named(self.me)
 
     def has(self, pid: int) -> bool:
         return self.machine.kill0(self.me.place, pid)

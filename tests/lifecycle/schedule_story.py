@@ -22,9 +22,10 @@ from molexp.disk.owner import asking
 from molexp.lifecycle import attempt
 from molexp.lifecycle.look import Look, look_at
 from molexp.model.codec import join_line
-from molexp.model.execution import End, ExecutionState, Start
-from molexp.model.manifest import FileEntry
+from molexp.model.execution import End, FileEntry, Start
+from molexp.model.execution import Owner as OwnerRecord
 from molexp.model.scope import ExperimentMeta, ProjectMeta, RunMeta, ScopeMeta, WorkspaceMeta
+from molexp.model.state import ExecutionState
 from tests.lifecycle import schedule_roles as roles
 from tests.lifecycle.lab import broken_rules
 from tests.lifecycle.schedule_monitor import Monitor
@@ -33,7 +34,7 @@ from tests.lifecycle.schedule_stage import (
     Player,
     Told,
     World,
-    as_recorded,
+    as_named,
     current_player,
     on_stage,
 )
@@ -175,7 +176,7 @@ def make_lab(root: Path, machine: Machine, links: bool, *, third: bool) -> None:
             writer = owner.writer()
         place = root / layout.scope_path(RUNS[0]) / "0003"
         place.mkdir()
-        uid, lost = next(uids), as_recorded(LOST)
+        uid, lost = next(uids), OwnerRecord.of(as_named(LOST))
         start = Start(uid=uid, run=run, owner=lost, writer=writer, at=MOMENT, links=links)
         line = join_line("start", start.to_json())
         (place / layout.LEDGER).write_bytes(line)

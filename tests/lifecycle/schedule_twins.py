@@ -20,8 +20,8 @@ from molexp.errors import AlreadyExistsError
 from molexp.lifecycle import attempt, look, reaping, removal, requests
 from molexp.lifecycle.look import SILENT_BEATS, look_at
 from molexp.lifecycle.site import Site, new_uid, now
-from molexp.model.execution import Owner
-from molexp.model.scope import Address
+from molexp.model.address import Address
+from molexp.model.ids import Process
 from tests.lifecycle.schedule_stage import current_player
 
 Twin = Callable[[], AbstractContextManager[Any]]
@@ -116,14 +116,14 @@ def move_without_hold() -> AbstractContextManager[Any]:
     )
 
 
-def _judged(judge: Callable[[Owner, Owner], Life]) -> AbstractContextManager[Any]:
+def _judged(judge: Callable[[Process, Process], Life]) -> AbstractContextManager[Any]:
     return patch.object(look, "judge", lambda asked: judge(asked, owner.current()))
 
 
 def pid_only() -> AbstractContextManager[Any]:
     """A pid that exists is the owner, whenever it was started."""
 
-    def judge(asked: Owner, _: Owner) -> Life:
+    def judge(asked: Process, _: Process) -> Life:
         life, player = owner.judge(asked), current_player()
         if life is not Life.DEAD or player is None:
             return life
@@ -136,9 +136,9 @@ def pid_only() -> AbstractContextManager[Any]:
 def dead_across_namespaces() -> AbstractContextManager[Any]:
     """Of an owner of another boot or pid namespace, ESRCH is believed."""
 
-    def judge(asked: Owner, here: Owner) -> Life:
-        near = {"boot_id": here.boot_id, "pid_namespace": here.pid_namespace}
-        return owner.judge(asked.evolve(**near))
+    def judge(asked: Process, here: Process) -> Life:
+        near = asked._replace(boot_id=here.boot_id, pid_namespace=here.pid_namespace)
+        return owner.judge(near)
 
     return _judged(judge)
 
@@ -146,8 +146,8 @@ def dead_across_namespaces() -> AbstractContextManager[Any]:
 def one_time_namespace() -> AbstractContextManager[Any]:
     """Start times are compared across time namespaces."""
 
-    def judge(asked: Owner, here: Owner) -> Life:
-        return owner.judge(asked.evolve(time_namespace=here.time_namespace))
+    def judge(asked: Process, here: Process) -> Life:
+        return owner.judge(asked._replace(time_namespace=here.time_namespace))
 
     return _judged(judge)
 
@@ -155,7 +155,7 @@ def one_time_namespace() -> AbstractContextManager[Any]:
 def invisible_is_dead() -> AbstractContextManager[Any]:
     """A process that is hidden counts as dead."""
 
-    def judge(asked: Owner, here: Owner) -> Life:
+    def judge(asked: Process, here: Process) -> Life:
         life = owner.judge(asked)
         near = (asked.boot_id, asked.pid_namespace) == (here.boot_id, here.pid_namespace)
         return Life.DEAD if near and life is Life.UNKNOWN else life

@@ -44,10 +44,10 @@ from molexp.lifecycle.removal import delete_execution, move_run, remove, restore
 from molexp.lifecycle.requests import ask
 from molexp.lifecycle.scopes import edit
 from molexp.lifecycle.site import Site, now
+from molexp.model.address import Address
 from molexp.model.codec import join_line
-from molexp.model.execution import End, ExecutionState
-from molexp.model.manifest import FileEntry
-from molexp.model.scope import Address
+from molexp.model.execution import End, FileEntry
+from molexp.model.state import ExecutionState
 from tests.disk import Tree, fork_each, refusing, tree_of
 from tests.lifecycle.lab import ADDRESS, RUN, broken_rules, in_child, make_lab, open_site
 from tests.users import User
@@ -75,7 +75,7 @@ def statuses(site: Site) -> list[str]:
 
 def test_a_started_run_has_an_owner_from_the_first(site: Site, lab: Path) -> None:
     attempt = start_run(site, ADDRESS, profile="laptop")
-    assert (attempt.number, attempt.start.owner) == (1, owner.current())
+    assert (attempt.number, attempt.start.owner.process) == (1, owner.current())
     with site.root.enter(RUN) as run:
         looked = look_at(run)
         assert status_of(site, run, looked) is ExecutionState.RUNNING

@@ -36,8 +36,8 @@ from molexp.lifecycle.data import (
     versions,
 )
 from molexp.lifecycle.site import Site, new_uid, now
+from molexp.model.address import Address
 from molexp.model.asset import ArtifactAsset, Producer
-from molexp.model.scope import Address
 from tests.disk import before, fork_each, meet, refusing, tree_of
 from tests.lifecycle.lab import PROJECT, broken_rules, make_lab
 from tests.users import User

@@ -16,7 +16,7 @@ from molexp.lifecycle.attempt import end_attempt, start_run
 from molexp.lifecycle.look import SILENT_BEATS, look_at, state_of, status_of
 from molexp.lifecycle.scopes import edit
 from molexp.lifecycle.site import Site
-from molexp.model.execution import ExecutionState
+from molexp.model.state import ExecutionState
 from tests.lifecycle.lab import (
     ADDRESS,
     RUN,

@@ -28,7 +28,7 @@ from molexp.errors import ConflictError
 from molexp.lifecycle import look
 from molexp.lifecycle.look import SILENT_BEATS
 from molexp.lifecycle.reaping import CONFIRMED
-from molexp.model.execution import ExecutionState
+from molexp.model.state import ExecutionState
 from molexp.workspace.run import Run
 
 BEAT = 0.05

@@ -16,8 +16,8 @@ from molexp.lifecycle.attempt import DIED, end_attempt, start_run
 from molexp.lifecycle.look import look_at
 from molexp.lifecycle.reaping import CONFIRMED, Reaped, reap_below, runs_below
 from molexp.lifecycle.site import Site
-from molexp.model.execution import ExecutionState
-from molexp.model.scope import Address
+from molexp.model.address import Address
+from molexp.model.state import ExecutionState
 from tests.disk import before, die, fork_each, meet
 from tests.lifecycle.lab import (
     ADDRESS,

@@ -29,7 +29,8 @@ from molexp.lifecycle.reaping import reap_below
 from molexp.lifecycle.removal import delete_execution, move_run, remove, restore
 from molexp.lifecycle.scopes import edit, find_scope
 from molexp.lifecycle.site import Site
-from molexp.model.scope import Address, ProjectMeta, RunMeta
+from molexp.model.address import Address
+from molexp.model.scope import ProjectMeta, RunMeta
 from tests.disk import Tree, before, fork_each, meet, refusing, tree_of
 from tests.lifecycle.lab import (
     ADDRESS,

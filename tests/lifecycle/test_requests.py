@@ -14,9 +14,10 @@ from molexp.lifecycle.attempt import PENDING_CANCELLED, end_attempt, start_run
 from molexp.lifecycle.look import look_at, status_of
 from molexp.lifecycle.requests import CANCELLED_DEAD, Verb, ask, requests
 from molexp.lifecycle.site import Site
+from molexp.model.address import Address
 from molexp.model.codec import join_line
-from molexp.model.execution import ExecutionState, Request
-from molexp.model.scope import Address
+from molexp.model.execution import Request
+from molexp.model.state import ExecutionState
 from tests.disk import before, fork_each, meet
 from tests.lifecycle.lab import (
     ADDRESS,

@@ -33,7 +33,8 @@ from molexp.lifecycle.scopes import (
     open_workspace,
 )
 from molexp.lifecycle.site import Site, new_uid, now
-from molexp.model.scope import Address, ExperimentMeta, ProjectMeta, RunMeta, WorkspaceMeta
+from molexp.model.address import Address
+from molexp.model.scope import ExperimentMeta, ProjectMeta, RunMeta, WorkspaceMeta
 from tests.disk import fork_each, meet
 from tests.lifecycle.lab import broken_rules, open_site, put
 

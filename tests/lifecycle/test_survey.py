@@ -11,8 +11,8 @@ import pytest
 from molexp.disk.beneath import Directory
 from molexp.errors import FormatError, MolexpError
 from molexp.lifecycle.survey import ScopeSurvey, data, executions, scope_record, survey
-from molexp.model.execution import ExecutionState
 from molexp.model.scope import ProjectMeta, WorkspaceMeta
+from molexp.model.state import ExecutionState
 from tests.users import User
 
 TEMPLATE = Path(__file__).parents[2] / "workspace_template"

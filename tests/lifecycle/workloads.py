@@ -19,11 +19,13 @@ from molexp.lifecycle.look import look_at
 from molexp.lifecycle.removal import delete_execution, move_run, remove, restore
 from molexp.lifecycle.scopes import edit
 from molexp.lifecycle.site import Site
+from molexp.model.address import Address
 from molexp.model.asset import DataAsset
 from molexp.model.codec import join_line
-from molexp.model.execution import End, ExecutionState
+from molexp.model.execution import End
 from molexp.model.record import Edit
-from molexp.model.scope import Address, RunMeta
+from molexp.model.scope import RunMeta
+from molexp.model.state import ExecutionState
 from molexp.testing.workload import Ack, Step, Workload, find_unsweepable
 from tests.lifecycle.lab import (
     ADDRESS,

@@ -34,7 +34,7 @@ from molexp.model.asset import (
     parse_asset,
     register_kind,
 )
-from molexp.model.record import MAX_RECORD_BYTES
+from molexp.model.codec import MAX_RECORD_BYTES
 
 ROOT = Path(__file__).parents[2]
 UID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"

@@ -1,85 +1,83 @@
-"""Executions: one table of transitions, and the records of how one starts, goes and ends."""
+"""Executions: the records of how one starts, goes and ends, and what sha256sum takes of them."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 from datetime import UTC, datetime
 from math import inf, nan
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
-from molexp.errors import FormatError, FormatVersionError, InvalidInputError, TransitionError
+from molexp.errors import FormatError, FormatVersionError, InvalidInputError
+from molexp.model.codec import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES
+from molexp.model.digest import of_bytes, total
 from molexp.model.execution import (
     LINES,
     MAX_MESSAGES,
-    TERMINAL,
-    TRANSITIONS,
+    CapturedFile,
+    CodeSnapshot,
     End,
-    ExecutionState,
+    EnvironmentSnapshot,
+    FileEntry,
+    Manifest,
     Message,
     Metric,
     MetricSummary,
     Owner,
     Request,
+    Snapshot,
     Start,
-    check_transition,
+    checksums,
+    digests,
+    in_order,
 )
-from molexp.model.manifest import FileEntry
-from molexp.model.record import MAX_MANIFEST_BYTES, MAX_RECORD_BYTES, Record
+from molexp.model.ids import Process
+from molexp.model.record import Record
+from molexp.model.state import TERMINAL, ExecutionState
 
 UID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 OWNER = Owner(host="h", boot_id="b", pid_namespace="n", pid=1, started=0)
-
-# The states and what may follow, as the design says it and not as the code does.
-ENDS = "succeeded failed cancelled suspended"
-MAY_BECOME = {
-    "pending": "running cancelled",
-    "running": f"paused {ENDS}",
-    "paused": f"running {ENDS}",
-    "suspended": "",
-    "succeeded": "",
-    "failed": "",
-    "cancelled": "",
-    "unknown": "",
-}
-
-
-@pytest.mark.parametrize("wanted", MAY_BECOME)
-@pytest.mark.parametrize("current", MAY_BECOME)
-def test_a_state_becomes_those_that_the_design_allows_and_no_other(
-    current: str, wanted: str
-) -> None:
-    one, other = ExecutionState(current), ExecutionState(wanted)
-    allowed = MAY_BECOME[current].split()
-    if wanted in allowed:
-        check_transition(one, other)
-        return
-    with pytest.raises(TransitionError) as caught:
-        check_transition(one, other)
-    assert caught.value.details == {
-        "current": current, "wanted": wanted, "allowed": sorted(allowed)
-    }  # fmt: skip
-    assert f"that is {current} cannot become {wanted}" in caught.value.message
-    assert all(state in caught.value.cure for state in allowed)
-
-
-def test_the_states_are_those_of_the_design() -> None:
-    assert [str(state) for state in ExecutionState] == [
-        "pending", "running", "paused", "suspended", "succeeded", "failed", "cancelled", "unknown"
-    ]  # fmt: skip
-    assert {str(state) for state in TERMINAL} == set(ENDS.split())
-    assert set(TRANSITIONS) == set(ExecutionState) - {ExecutionState.UNKNOWN}
-
-
-@pytest.mark.parametrize("state", list(ExecutionState))
-def test_a_state_equals_its_string_and_knows_whether_it_is_an_end(state: ExecutionState) -> None:
-    assert state == state.value
-    assert {state.value: 1}[state] == 1
-    assert f"{state}" == str(state) == state.value
-    assert json.dumps(state) == f'"{state.value}"'
-    assert state.is_terminal == (state in ENDS.split())
+DIGEST = of_bytes(b"")
+FULL = Snapshot(
+    code=CodeSnapshot(
+        source="git",
+        commit="0" * 40,
+        branch="main",
+        tag="v1",
+        remote="https://example.org/lab.git",
+        dirty=True,
+        patch=DIGEST,
+        files=(
+            CapturedFile(path="new.py", size=1, mtime_ns=1, object=DIGEST),
+            CapturedFile(path="huge.bin", size=2**40, mtime_ns=1, left_out="larger than 10 MiB"),
+        ),
+    ),
+    environment=EnvironmentSnapshot(
+        python="3.11.7",
+        platform="Linux",
+        argv=("train.py", "--lr", "NaN"),
+        packages=DIGEST,
+        lock_files={"uv.lock": DIGEST, "format": DIGEST},
+        variables={"OMP_NUM_THREADS": "1"},
+        hardware={"cores": 2, "load": float("inf")},
+    ),
+    problems=("no remote",),
+)
+entries = st.builds(
+    FileEntry,
+    path=st.text(min_size=1),
+    size=st.integers(0, 2**63 - 1),
+    mtime_ns=st.integers(-(2**63), 2**63 - 1),
+    content_hash=st.sampled_from([DIGEST, None]),
+)
+unique_entries = st.lists(entries, unique_by=lambda entry: entry.path)
 
 
 def start(**members: object) -> dict[str, Any]:
@@ -204,5 +202,111 @@ def test_each_line_of_a_ledger_has_its_record() -> None:
     assert all(issubclass(kind, Record) for kind in LINES.values())
 
 
-def test_an_owner_reads_like_a_sentence() -> None:
-    assert str(OWNER) == "process 1 on h"
+def test_an_owner_is_the_record_of_a_process_and_reads_like_a_sentence() -> None:
+    process = Process("h", "b", "n", "t", 1, 0)
+    owner = Owner.of(process)
+    assert owner.process == process
+    assert Owner.from_json(process.to_json(), "journal") == owner
+    assert json.loads(process.to_json()) == json.loads(owner.to_json())
+    assert str(owner) == str(process) == "process 1 on h"
+
+
+def test_a_snapshot_comes_back_whole() -> None:
+    again = Snapshot.from_json(FULL.to_json(), "ledger.jsonl")
+    assert again == FULL
+    assert again.environment is not None
+    assert again.environment.hardware["load"] == float("inf")
+
+
+def test_nothing_captured_takes_next_to_no_room() -> None:
+    assert Snapshot().to_json() == b'{"problems":[]}'
+    assert Snapshot.from_json(b"{}", "ledger.jsonl") == Snapshot()
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"code": {"source": "svn"}}, "code/source"),
+        ({"code": {"source": "git", "patch": "0" * 64}}, "code/patch"),
+        ({"code": {"source": "git", "dirty": 1}}, "code/dirty"),
+        ({"code": {"source": "git", "files": [{"path": "a", "size": -1, "mtime_ns": 0}]}},
+         "code/files/0/size"),
+        ({"code": {"source": "git", "files": [
+            {"path": "a", "size": 1, "mtime_ns": 0, "object": "sha256:0"}]}},
+         "code/files/0/object"),
+        ({"environment": {"platform": "x"}}, "environment/python"),
+        ({"environment": {"python": "3", "platform": "x", "variables": {"A": 1}}},
+         "environment/variables/A"),
+        ({"environment": {"python": "3", "platform": "x", "lock_files": {"format": 2}}},
+         "environment/lock_files/format"),
+        ({"problems": "none"}, "problems"),
+    ],
+)  # fmt: skip
+def test_damage_is_refused_with_its_place(change: dict[str, Any], place: str) -> None:
+    data = json.dumps({**json.loads(FULL.to_json()), **change}).encode()
+    with pytest.raises(FormatError) as caught:
+        Snapshot.from_json(data, "ledger.jsonl")
+    assert type(caught.value) is FormatError
+    assert caught.value.details == {"path": "ledger.jsonl", "place": place}
+
+
+@given(unique_entries)
+def test_entries_in_order_are_a_manifest_whatever_order_they_came_in(
+    found: list[FileEntry],
+) -> None:
+    ordered = in_order(found)
+    assert TypeAdapter(Manifest).validate_python(ordered) == ordered
+    assert in_order(reversed(found)) == ordered
+    assert [entry.path for entry in ordered] == sorted(entry.path for entry in found)
+    assert [entry.path.encode() for entry in ordered] == sorted(
+        entry.path.encode() for entry in found
+    ), "the order of the text is that of its bytes"
+
+
+@pytest.mark.parametrize("paths", ["ba", "aa", "aba", "abb", "aB"])
+def test_paths_out_of_order_or_twice_are_no_manifest(paths: str) -> None:
+    found = tuple(FileEntry(path=path, size=0, mtime_ns=0) for path in paths)
+    with pytest.raises(ValidationError, match="paths ascend, each comes once"):
+        TypeAdapter(Manifest).validate_python(found)
+
+
+@given(unique_entries)
+def test_only_files_that_were_read_have_a_digest(found: list[FileEntry]) -> None:
+    got = digests(found)
+    assert got == {entry.path: DIGEST for entry in found if entry.content_hash is not None}
+    assert total(got) == of_bytes(checksums(found).encode())
+    assert checksums(found) == checksums(in_order(found))
+
+
+def test_times_before_1970_are_kept_and_what_64_bits_cannot_hold_is_refused() -> None:
+    for moment in (-(2**63), -1, 0, 2**63 - 1):
+        entry = FileEntry(path="a", size=2**63 - 1, mtime_ns=moment)
+        assert FileEntry.from_json(entry.to_json(), "end.json") == entry
+    for size, moment in ((2**63, 0), (0, 2**63), (0, -(2**63) - 1)):
+        with pytest.raises(ValidationError):
+            FileEntry(path="a", size=size, mtime_ns=moment)
+
+
+def test_sha256sum_takes_the_text_of_real_files(tmp_path: Path) -> None:
+    found = []
+    for name in ("z", "work/a\\b", "work/new\nline", "artifacts/größe.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
+        found.append(
+            FileEntry(
+                path=name,
+                size=path.stat().st_size,
+                mtime_ns=path.stat().st_mtime_ns,
+                content_hash=of_bytes(path.read_bytes()),
+            )
+        )
+    unread = FileEntry(path="never read", size=1, mtime_ns=0)
+    done = subprocess.run(
+        ["sha256sum", "--strict", "-c", "-"],
+        cwd=tmp_path,
+        input=checksums([*found, unread]).encode(),
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.count(b": OK\n") == len(found)

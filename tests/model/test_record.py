@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError, create_model
 
 from molexp.errors import FormatError, FormatVersionError, InvalidInputError
+from molexp.model.codec import FORMAT
 from molexp.model.record import (
-    FORMAT,
     Count,
     Document,
     Edit,

@@ -1,4 +1,4 @@
-"""Scopes: addresses that lead nowhere else, and the record as its edits leave it."""
+"""Scopes: the record as its edits leave it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from molexp.errors import FormatError, InvalidInputError, InvalidNameError
+from molexp.errors import FormatError
+from molexp.model.address import ScopeKind
 from molexp.model.record import Edit
 from molexp.model.scope import (
     META,
-    Address,
     ExperimentMeta,
     ProjectMeta,
     RunMeta,
-    ScopeKind,
     ScopeMeta,
     WorkspaceMeta,
     effective,
@@ -27,10 +26,6 @@ from molexp.model.scope import (
 UID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 OTHER = "01ARZ3NDEKTSV4RRFFQ69G5FAW"
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-
-slugs = st.from_regex(r"[a-z0-9]{1,5}(-[a-z0-9]{1,5}){0,2}", fullmatch=True).filter(
-    lambda text: text[:3] not in ("con", "prn", "aux", "nul", "com", "lpt")
-)
 
 
 def run_meta(**members: object) -> RunMeta:
@@ -42,56 +37,6 @@ def run_meta(**members: object) -> RunMeta:
 def edit(minute: int = 0, writer: str = "w", **patch: Any) -> Edit:
     """An edit of some minute after noon."""
     return Edit(at=NOON + timedelta(minutes=minute), writer=writer, by="me", patch=patch)
-
-
-@given(st.lists(slugs, max_size=3))
-def test_an_address_reads_as_it_is_written(parts: list[str]) -> None:
-    text = "/".join(parts)
-    address = Address.parse(text)
-    assert str(address) == text
-    assert address == tuple(parts)
-    assert address.kind == ("workspace", "project", "experiment", "run")[len(parts)]
-    if parts:
-        assert address.parent / parts[-1] == address
-        assert str(address.parent) == "/".join(parts[:-1])
-
-
-def test_the_workspace_has_the_empty_address_and_no_parent() -> None:
-    assert Address.parse("").kind is ScopeKind.WORKSPACE
-    with pytest.raises(InvalidInputError):
-        _ = Address.parse("").parent
-
-
-@given(st.lists(slugs, max_size=3), st.lists(slugs, max_size=3))
-def test_a_scope_holds_itself_and_what_lies_in_it(one: list[str], other: list[str]) -> None:
-    expected = len(one) <= len(other) and all(a == b for a, b in zip(one, other, strict=False))
-    assert Address(one).holds(Address(other)) == expected
-    assert Address(one).holds(Address([*one, *other][:3]))
-
-
-def test_a_scope_holds_no_neighbour_whose_name_begins_alike() -> None:
-    assert not Address.parse("qm9").holds(Address.parse("qm9-large"))
-    assert not Address.parse("qm9/a").holds(Address.parse("qm9"))
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["/", "a/", "/a", "a//b", "..", "a/..", "a/b/..", "a/b/.hidden", "A", "a b", "a_b", "ä", "con",
-     "a/b/c/d", "a\\b", "a/b/c\\d", "a/b/c\0", "C:", "-a", "a/b/\ud800", "%2e%2e", "a" * 81, "~"],
-)  # fmt: skip
-def test_what_cannot_be_an_address_is_refused(text: str) -> None:
-    with pytest.raises(InvalidNameError):
-        Address.parse(text)
-
-
-@given(st.text(st.characters(exclude_categories=())))
-def test_any_text_is_refused_or_is_an_address_beneath_the_workspace(text: str) -> None:
-    try:
-        address = Address.parse(text)
-    except InvalidNameError:
-        return
-    assert str(address) == text
-    assert not {"", ".", "..", "~"} & set(address)
 
 
 def test_there_is_a_record_for_each_kind_of_scope() -> None:

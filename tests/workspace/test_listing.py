@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import molexp as me
 from molexp.errors import NotFoundError
-from molexp.model.scope import Address
+from molexp.model.address import Address
 from molexp.workspace.listing import not_there, scopes_in
 
 

@@ -57,6 +57,44 @@ def test_loading_wants_something_to_be_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("was", "becomes", "place"),
+    [
+        (b'"format":1', b'"format":2', "format"),
+        (b'"format":1', b'"format":"1"', "format"),
+        (b'"kind":"workspace"', b'"kind":"project"', "kind"),
+        (b'"format":1,', b"", "format"),
+        (b"{", b"[{", ""),
+        (b"{", b"[" * 100_000, ""),
+        (b"{", b"\xff{", ""),
+    ],
+)
+def test_loading_refuses_what_is_no_workspace_of_ours(
+    tmp_path: Path, was: bytes, becomes: bytes, place: str
+) -> None:
+    me.Workspace(tmp_path / "lab").materialize().close()
+    meta = tmp_path / "lab" / "meta.json"
+    data = meta.read_bytes()
+    assert was in data
+    meta.unlink()
+    meta.write_bytes(data.replace(was, becomes, 1))
+    with pytest.raises(FormatError) as caught:
+        me.Workspace.load(tmp_path / "lab")
+    assert place in str(caught.value.details["place"])
+
+
+def test_other_damage_is_told_when_the_record_is_read(tmp_path: Path) -> None:
+    uid = me.Workspace(tmp_path / "lab").materialize().uid
+    meta = tmp_path / "lab" / "meta.json"
+    data = meta.read_bytes()
+    meta.unlink()
+    meta.write_bytes(data.replace(uid.encode(), b"none"))
+    ws = me.Workspace.load(tmp_path / "lab")
+    with pytest.raises(FormatError) as caught:
+        ws.list_projects()
+    assert caught.value.details["place"] == "uid"
+
+
+@pytest.mark.parametrize(
     "said",
     [
         {},
