@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from molexp.errors import CatalogError
 
 if TYPE_CHECKING:
-    from _duckdb import DuckDBPyConnection as Connection
+    from _duckdb import DuckDBPyConnection
+
+Connection: TypeAlias = "DuckDBPyConnection"
 
 STORAGE = "v1.4.0"
 """Generations are written so that every release from this one on can read them."""

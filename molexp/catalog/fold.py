@@ -9,27 +9,23 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import TYPE_CHECKING
 
 from molexp.catalog import journals, register
-from molexp.catalog.engine import STORAGE, translated
+from molexp.catalog.engine import STORAGE, Connection, translated
 from molexp.catalog.generation import Generation, Shelf, collect, make_name, save_state
 from molexp.catalog.journals import Hints, Knowledge
 from molexp.catalog.load import Loader, drop
 from molexp.catalog.owners import here, is_dead
 from molexp.disk import door, layout, owner
 from molexp.disk.beneath import Directory
-from molexp.disk.journal import make_mark
+from molexp.disk.journal import MARK_PREFIX, make_mark
 from molexp.errors import MolexpError, NotFoundError
 from molexp.rows.gather import KINDS, Gathered, gather
 from molexp.rows.glance import glance
 from molexp.rows.scopes import SUBTREE, Parts, scopes
-
-if TYPE_CHECKING:
-    from molexp.catalog.engine import Connection
 
 EVERYTHING = "**"
 
@@ -107,7 +103,7 @@ class Folder:
                 knowledge = self._announced(knowledge, doomed)
                 self._close(target, tmp, name, old, knowledge)
             except BaseException:
-                with suppress(Exception):  # noqa: BLE001 - of the engine, about what is dropped
+                with suppress(Exception):
                     self._connection.execute(f"DETACH {target}")
                 raise
             self._publish(tmp, name, base, doomed)
@@ -118,7 +114,7 @@ class Folder:
         if not self._in_place:
             return time.time_ns() - _TICK_NS
         with self._root.make(layout.JOURNAL, self._modes.directory) as directory:
-            if not any(each.startswith(journals.MARK_PREFIX) for each in directory.names()):
+            if not any(each.startswith(MARK_PREFIX) for each in directory.names()):
                 make_mark(directory, self._modes.file)
         with self._root.make(layout.TMP, self._modes.directory) as tmp:
             name = _name_aside()
@@ -146,7 +142,7 @@ class Folder:
                     with suppress(OSError):
                         door.unlink(tmp.fd, each)
 
-    def _explained(self) -> contextmanager:  # type: ignore[type-arg]
+    def _explained(self) -> AbstractContextManager[None]:
         where = self._root.where(layout.CATALOG) if self._in_place else str(self._shelf.cache)
         return translated(
             f"no catalog can be written in {where}",
@@ -161,9 +157,7 @@ class Folder:
             _copy(base.fd, tmp, name)
             self._connection.execute(f"ATTACH '{path}' AS {target}")
         else:
-            self._connection.execute(
-                f"ATTACH '{path}' AS {target} (STORAGE_VERSION '{STORAGE}')"
-            )
+            self._connection.execute(f"ATTACH '{path}' AS {target} (STORAGE_VERSION '{STORAGE}')")
         return target
 
     def _doomed(self, knowledge: Knowledge, hints: Hints) -> list[str]:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import molexp
-from molexp.catalog.engine import literal
+from molexp.catalog.engine import Connection, literal
 from molexp.catalog.journals import Knowledge
 from molexp.disk import door, layout
 from molexp.disk.beneath import Directory
 from molexp.errors import MolexpError
 from molexp.rows.tables import tables
-
-if TYPE_CHECKING:
-    from molexp.catalog.engine import Connection
 
 FORMAT = 1
 """Of what is in a generation besides the tables."""
@@ -76,10 +73,8 @@ class Shelf:
     def is_writable(self) -> bool:
         """Whether the workspace takes what this process folds."""
         for relative in (layout.CATALOG, layout.CACHE, "."):
-            try:
+            if os.access(relative, os.F_OK, dir_fd=self._root.fd):
                 return os.access(relative, os.W_OK, dir_fd=self._root.fd)
-            except OSError:
-                continue
         return False
 
     def open_home(self, mode: int) -> Directory:
@@ -122,9 +117,7 @@ class Shelf:
         with suppress(MolexpError):
             yield Directory.open(self.cache)
 
-    def _attach(
-        self, connection: Connection, directory: Directory, name: str
-    ) -> Generation | None:
+    def _attach(self, connection: Connection, directory: Directory, name: str) -> Generation | None:
         """Open it for reading, if somebody who may be trusted wrote it as this release does."""
         import _duckdb
 
@@ -188,9 +181,7 @@ def save_state(connection: Connection, target: str, state: dict[str, object]) ->
     """Write down what a generation knows of itself."""
     connection.execute(f"CREATE OR REPLACE TABLE {target}.state (key VARCHAR, value VARCHAR)")
     for key, value in {**state, "fingerprint": fingerprint()}.items():
-        connection.execute(
-            f"INSERT INTO {target}.state VALUES ({literal(key)}, $1)", [str(value)]
-        )
+        connection.execute(f"INSERT INTO {target}.state VALUES ({literal(key)}, $1)", [str(value)])
 
 
 def _cache_home() -> Path:
@@ -198,3 +189,32 @@ def _cache_home() -> Path:
     given = os.environ.get("XDG_CACHE_HOME", "")
     home = Path(given) if os.path.isabs(given) else Path(os.path.expanduser("~")) / ".cache"
     return home / "molexp"
+
+
+@contextmanager
+def locked(shelf: Shelf, mode: int) -> Iterator[bool]:
+    """Whether nobody else folds meanwhile; where there are no locks, nobody is known to.
+
+    It saves double work, and nothing depends on it.
+    """
+    try:
+        with shelf.open_home(mode) as home:
+            fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=home.fd)
+    except OSError:
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:
+            pass
+        try:
+            yield True
+        finally:
+            with suppress(OSError):  # before it is closed: a forked child would keep it
+                fcntl.flock(fd, fcntl.LOCK_UN)
+    finally:
+        os.close(fd)

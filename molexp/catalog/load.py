@@ -6,15 +6,11 @@ import csv
 import tempfile
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from molexp.catalog import register
-from molexp.catalog.engine import listed, quoted
+from molexp.catalog.engine import Connection, listed, quoted
 from molexp.rows.gather import Gathered
 from molexp.rows.tables import Table, tables
-
-if TYPE_CHECKING:
-    from molexp.catalog.engine import Connection
 
 Rows = Sequence[tuple[object, ...]]
 
@@ -59,9 +55,7 @@ class Loader:
             for table in tables().values():
                 if table.order != ("scope",):
                     name = f"unsorted_{table.name}"
-                    connection.execute(
-                        f"CREATE OR REPLACE TEMP TABLE {name} ({_columns(table)})"
-                    )
+                    connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} ({_columns(table)})")
                     self._sorted[name] = table
 
     def add(self, found: Gathered, *, is_sure: bool) -> None:

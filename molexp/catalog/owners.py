@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from molexp.disk import owner
 from molexp.disk.owner import Life
-from molexp.model.execution import Owner
+from molexp.model.ids import Process
+from molexp.rows.gather import Attempt
+
+SILENT_SECONDS = 60.0
+"""Six beats: an owner of whom nothing is known, and who is silent for so long, reads unknown."""
 
 
 def here() -> tuple[str, str]:
@@ -15,14 +20,26 @@ def here() -> tuple[str, str]:
     return current.host, current.boot_id
 
 
-def life(said: Any) -> Life:
-    """What is known of the process that a document names."""
-    try:
-        return owner.judge(Owner.sure(**said))
-    except (TypeError, AttributeError):
-        return Life.UNKNOWN
-
-
 def is_dead(said: Any) -> bool:
-    """Whether it is proven dead."""
-    return life(said) is Life.DEAD
+    """Whether the process that a document names is proven dead."""
+    return _life(said) is Life.DEAD
+
+
+def judged(attempt: Attempt) -> str | None:
+    """The state of an execution without an end, if that is another one than its files say."""
+    life = _life(attempt.start.get("owner"))
+    if life is Life.DEAD:
+        return "failed"
+    if life is Life.UNKNOWN and time.time() - attempt.beat > SILENT_SECONDS:
+        return "unknown"
+    return None
+
+
+def _life(said: Any) -> Life:
+    try:
+        process = Process(
+            **{"time_namespace": "", **{n: said[n] for n in Process._fields if n in said}}
+        )
+        return owner.judge(process)
+    except (TypeError, KeyError, AttributeError):
+        return Life.UNKNOWN

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
-from molexp.catalog.engine import listed
+from molexp.catalog.engine import Connection, listed
 from molexp.rows.gather import KINDS
 from molexp.rows.scopes import SUBTREE, Parts, parts_of
-
-if TYPE_CHECKING:
-    from molexp.catalog.engine import Connection
 
 COLUMNS = (
     "scope INTEGER, address VARCHAR, kind VARCHAR, project VARCHAR, experiment VARCHAR,"
@@ -54,7 +51,8 @@ def strike(connection: Connection, target: str, scopes: Sequence[int]) -> None:
 
 def at(connection: Connection, target: str, prefixes: Iterable[str]) -> dict[Parts, Entry]:
     """The entries of the scopes that prefixes name, with all that lie below a ``/**``."""
-    exact, subtrees = [], []
+    exact: list[str] = []
+    subtrees: list[str] = []
     for prefix in prefixes:
         (subtrees if prefix.endswith(SUBTREE[1:]) else exact).append("/".join(parts_of(prefix)))
     if "" in subtrees:
@@ -84,13 +82,13 @@ def open_ones(connection: Connection, target: str) -> list[str]:
 
 def extent(connection: Connection, target: str) -> tuple[int, int]:
     """The highest number of a scope, and how many scopes there are."""
-    found = connection.execute(
-        f"SELECT coalesce(max(scope), -1), count(*) FROM {target}.scopes"
-    ).fetchall()
-    return found[0]  # type: ignore[no-any-return]
+    query = f"SELECT coalesce(max(scope), -1), count(*) FROM {target}.scopes"
+    found = connection.execute(query).fetchall()
+    highest, number = found[0]
+    return highest, number
 
 
-def _entries(connection: Connection, of: str, values: list[object]) -> dict[Parts, Entry]:
+def _entries(connection: Connection, of: str, values: list[Any]) -> dict[Parts, Entry]:
     query = f"SELECT address, scope, signature {of}"
     return {
         tuple(address.split("/")) if address else (): Entry(scope, signature)

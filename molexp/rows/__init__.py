@@ -1,1 +1,1 @@
-"""From files to rows: what the tables of the catalog hold, and how the files of a scope fill them."""
+"""From files to rows: the tables of the catalog, and how the files of a scope fill them."""

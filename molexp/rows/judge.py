@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from molexp.errors import FormatError
+from molexp.model.address import ScopeKind
 from molexp.model.asset import parse_asset
 from molexp.model.execution import LINES, End
 from molexp.model.record import Edit
-from molexp.model.scope import META, ScopeKind, effective
+from molexp.model.scope import META, effective
 
 
 def judged(source: str, raw: bytes, where: str) -> bytes:

@@ -147,16 +147,15 @@ class Spelling:
     """What the members of one kind of document are, those that must be there and the others."""
 
     def __init__(self, needed: dict[str, Check], known: dict[str, Check]) -> None:
-        self._needed = tuple(needed.items())
+        self._needed = needed.keys()
         self._known = {**needed, **known}
 
     def holds(self, document: object) -> bool:
         """Whether a document is right beyond doubt."""
         if type(document) is not dict:
             return False
-        for name, check in self._needed:
-            if name not in document:
-                return False
+        if not self._needed <= document.keys():
+            return False
         known = self._known
         for name, value in document.items():
             if name in known and not known[name](value):

@@ -1,0 +1,428 @@
+"""The present: the newest generation, and over it, in memory, whatever may have changed since.
+
+Readers look where hints point before every answer, so that each shows all that was acknowledged.
+The order of the steps is that of docs/design/0003.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
+from threading import RLock
+from typing import TypeVar
+
+from molexp.catalog import journals, register
+from molexp.catalog.engine import connect
+from molexp.catalog.fold import EVERYTHING, Folder, Progress, Report
+from molexp.catalog.generation import Generation, Shelf, detach, locked
+from molexp.catalog.journals import Hints, Knowledge
+from molexp.catalog.load import Loader, drop, make_tables
+from molexp.catalog.owners import here, judged
+from molexp.disk import layout
+from molexp.disk.beneath import Directory
+from molexp.disk.journal import make_mark
+from molexp.errors import CatalogError, MolexpError, NotFoundError, StorageError
+from molexp.rows.gather import KINDS, Gathered, gather
+from molexp.rows.glance import glance, mark_of
+from molexp.rows.scopes import SUBTREE, Parts, path_of, scopes
+from molexp.rows.tables import tables
+
+Answer = TypeVar("Answer")
+
+MANY = 200
+"""Scopes that are not folded, or one in a hundred if that is more, before a reader folds them."""
+
+RESTS = 10.0
+"""How many times its last cost goes by before this process folds again."""
+
+_ROUNDS = 50  # of looking, where everything changes all the time
+
+_OVER = "over"
+
+
+@dataclass
+class _Overlaid:
+    """A scope whose rows are in memory, and what they were made of."""
+
+    found: Gathered
+    states: tuple[str | None, ...]
+
+    @property
+    def scope(self) -> int:
+        """The number of its rows."""
+        return self.found.scope
+
+
+class View:
+    """What one process sees of the catalog of one workspace; threads take turns."""
+
+    def __init__(self, path: str | os.PathLike[str], modes: layout.Modes) -> None:
+        self.root = os.fspath(path)
+        self._modes = modes
+        self._lock = RLock()
+        self._pid = 0
+        self._base: Generation | None = None
+        self._knowledge = Knowledge()
+        self._was_alarmed = False
+        self._rests_until = 0.0
+        self._can_fold = True
+        self._directory = Directory.open(path)
+        self._shelf = Shelf(self._directory)
+
+    def ask(self, act: Callable[..., Answer]) -> Answer:
+        """What ``act`` gives for a connection that shows every acknowledged fact.
+
+        A generation that turns out to be damaged is left alone, and another one asked.
+        """
+        import _duckdb
+
+        with self._lock:
+            while True:
+                try:
+                    self._refresh()
+                    answer = act(self._connection)
+                except (_duckdb.IOException, _duckdb.InternalError, _duckdb.FatalException):
+                    if self._base is None:
+                        raise
+                    self._begin_again()
+                else:
+                    self._fold_if_due()
+                    return answer
+
+    @contextmanager
+    def present(self) -> Iterator[object]:
+        """A connection that shows every acknowledged fact while the block runs."""
+        with self._lock:
+            yield self.ask(lambda connection: connection)
+
+    def rebuild(self, progress: Progress | None = None) -> Report:
+        """Make a generation from the files alone; raises CatalogError and StorageError."""
+        return self.fold(anew=True, progress=progress)
+
+    def fold(self, *, anew: bool = False, progress: Progress | None = None) -> Report:
+        """Make a generation of all that is known now; raises CatalogError and StorageError."""
+        with self._lock:
+            self._open()
+            self._settle_if_new()
+            return self._folder().fold(self._base, anew=anew, progress=progress)
+
+    def sync(self) -> Report:
+        """Find what changed behind everybody's back, here and for all other readers.
+
+        A mark that no generation knows lets everybody look at everything, until one knows it.
+        """
+        with self._directory.make(layout.JOURNAL, self._modes.directory) as directory:
+            make_mark(directory, self._modes.file)
+        return self.fold()
+
+    def close(self) -> None:
+        """Let go of it all."""
+        with self._lock:
+            self._close()
+            self._directory.close()
+
+    def _open(self) -> None:
+        """Connect, in this process: a forked child shares no connection."""
+        if self._pid == os.getpid():
+            return
+        self._connection = connect()
+        self._connection.execute(f"CREATE SCHEMA {_OVER}")
+        make_tables(self._connection, _OVER)
+        self._connection.execute(f"CREATE TABLE {_OVER}.hidden (scope INTEGER)")
+        self._base = None
+        self._pid = os.getpid()
+        self._settle_on(None)
+
+    def _close(self) -> None:
+        if self._pid == os.getpid():
+            self._connection.close()
+            if self._base is not None:
+                os.close(self._base.fd)
+        self._pid = 0
+
+    def _begin_again(self) -> None:
+        """Leave a damaged generation, and the engine that has met it."""
+        if self._pid and self._base is not None:
+            self._shelf.discard(self._base)
+        with suppress(Exception):
+            self._close()
+        self._pid = 0
+
+    def _folder(self) -> Folder:
+        return Folder(self._directory, self._shelf, self._connection, self._modes)
+
+    def _refresh(self) -> None:
+        """Bring what is over the generation up to date."""
+        self._open()
+        for _round in range(_ROUNDS):
+            hints = journals.read_hints(self._directory, self._knowledge.journals)
+            if self._settle_if_new():
+                continue
+            alarmed = not self._is_known or journals.is_alarm(
+                self._directory, self._knowledge, hints, here()
+            )
+            if alarmed and self._fold_first():
+                continue
+            prefixes = {EVERYTHING} if alarmed else {*journals.due(hints), *self._open_ones}
+            if self._look_until_still(prefixes, hints, alarmed=alarmed):
+                return
+        raise CatalogError(
+            f"{self.root} changes so much that no answer was right for a moment",
+            cure="ask again, or run `molexp rebuild`",
+        )
+
+    def _look_until_still(self, prefixes: set[str], hints: Hints, *, alarmed: bool) -> bool:
+        """Look, until nothing moved and no hint came meanwhile; False if a mark came."""
+        for _round in range(_ROUNDS):
+            seen = self._look(prefixes)
+            knowledge = journals.learned(self._knowledge, hints, here(), scanned=alarmed)
+            if prefixes:
+                later = journals.read_hints(self._directory, knowledge.journals)
+                if later.marks != hints.marks:
+                    return False
+                fresh = {at for each in later.journals.values() for at in each.named} - prefixes
+                if fresh or self._survey(prefixes) != seen:
+                    prefixes, hints = prefixes | fresh, later
+                    continue
+            self._knowledge, self._is_known = knowledge, True
+            self._was_alarmed = self._was_alarmed or alarmed
+            return True
+        return False
+
+    def _settle_if_new(self) -> bool:
+        """Whether there is another generation now, which is then begun with."""
+        newest = self._shelf.newest(self._connection, self._base)
+        is_new = newest is not self._base
+        if is_new:
+            self._settle_on(newest)
+        return is_new
+
+    def _settle_on(self, base: Generation | None) -> None:
+        """Begin anew over another generation."""
+        if self._base is not None:
+            self._views(None)
+            detach(self._connection, self._base)
+        self._base = base
+        self._knowledge = base.knowledge if base is not None else Knowledge()
+        self._is_known = base is not None
+        self._was_alarmed = False
+        self._over: dict[Parts, _Overlaid] = {}
+        self._hidden: set[int] = set()
+        self._entries: dict[Parts, register.Entry | None] = {}
+        self._open_ones: set[str] = set()
+        self._size, highest = 0, -1
+        for name in (*tables(), "ids", "scopes", "hidden"):
+            self._connection.execute(f"DELETE FROM {_OVER}.{name}")
+        if base is not None:
+            highest, self._size = register.extent(self._connection, base.alias)
+            self._open_ones = {*register.open_ones(self._connection, base.alias)}
+        self._numbers = count(highest + 1)
+        self._views(base)
+
+    def _views(self, base: Generation | None) -> None:
+        """Show the generation, and what is over it, under the names of the tables."""
+        for name in (*tables(), "ids", "scopes"):
+            shown = f"SELECT * FROM {_OVER}.{name}"
+            if base is not None:
+                shown = (
+                    f"SELECT * FROM {base.alias}.{name} ANTI JOIN {_OVER}.hidden USING (scope)"
+                    f" UNION ALL {shown}"
+                )
+            self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {shown}")
+
+    def _survey(self, prefixes: Iterable[str]) -> dict[str, tuple[int, ...]]:
+        """Which scopes lie at prefixes, each by the inode of its record."""
+        found = {}
+        for prefix in prefixes:
+            inodes = []
+            if prefix.endswith(SUBTREE[1:]):
+                for _, directory in scopes(self._directory, prefix, []):
+                    inodes.append(_inode(layout.META, directory.fd))
+            else:
+                address = tuple(prefix.split("/")) if prefix else ()
+                inodes.append(
+                    _inode(f"{path_of(address) or '.'}/{layout.META}", self._directory.fd)
+                )
+            found[prefix] = tuple(inodes)
+        return found
+
+    def _look(self, prefixes: set[str]) -> dict[str, tuple[int, ...]]:
+        """Read again what has changed at prefixes; which scopes were there before that."""
+        seen = self._survey(prefixes)
+        found: set[Parts] = set()
+        changed: list[Gathered] = []
+        self._know(prefixes)
+        for prefix in prefixes:
+            if prefix.endswith(SUBTREE[1:]):
+                for address, directory in scopes(self._directory, prefix, []):
+                    self._look_at(address, directory, found, changed)
+            elif seen[prefix] != (0,):
+                self._look_once(prefix, found, changed)
+        self._replace(changed, self._gone(prefixes, found))
+        return seen
+
+    def _look_once(self, prefix: str, found: set[Parts], changed: list[Gathered]) -> None:
+        address = tuple(prefix.split("/")) if prefix else ()
+        overlaid = self._over.get(address)
+        if overlaid is not None and self._is_same(address, overlaid):
+            found.add(address)
+            return
+        for each, directory in scopes(self._directory, prefix, []):
+            self._look_at(each, directory, found, changed)
+
+    def _look_at(
+        self, address: Parts, directory: Directory, found: set[Parts], changed: list[Gathered]
+    ) -> None:
+        if address in found:
+            return
+        entry, overlaid = self._entries.get(address), self._over.get(address)
+        try:
+            seen = glance(directory, KINDS[len(address)])
+            found.add(address)
+            is_open = "/".join(address) in self._open_ones
+            if overlaid is not None and overlaid.found.glance == seen and not is_open:
+                return
+            is_folded = overlaid is None and entry is not None and not is_open
+            if is_folded and entry is not None and entry.signature == seen.signature:
+                return
+            if overlaid is not None:
+                number = overlaid.scope
+            else:
+                number = entry.scope if entry is not None else next(self._numbers)
+            changed.append(gather(directory, address, number, [], seen))
+        except NotFoundError:
+            found.discard(address)
+        except MolexpError:
+            return  # it cannot be looked into: `problems()` tells of it
+
+    def _is_same(self, address: Parts, overlaid: _Overlaid) -> bool:
+        """Whether what is over the generation still says what the files of a scope say."""
+        base, fd = path_of(address) or ".", self._directory.fd
+        found = overlaid.found
+        for marks in (found.glance.directories, found.glance.files):
+            for path, mark in marks.items():
+                try:
+                    status = os.stat(f"{base}/{path}", dir_fd=fd, follow_symlinks=False)
+                except OSError:
+                    return False
+                if mark_of(status) != mark:
+                    return False
+        for attempt in found.unended:  # an end may come within the tick of the last look
+            if _inode(f"{base}/{layout.execution_name(attempt.number)}/{layout.END}", fd):
+                return False
+        return tuple(map(judged, found.unended)) == overlaid.states
+
+    def _know(self, prefixes: set[str]) -> None:
+        """Ask the generation for what it has at prefixes."""
+        if self._base is None:
+            return
+        exact = {p: tuple(p.split("/")) if p else () for p in prefixes if p[-2:] != "**"}
+        unknown = {p for p, at in exact.items() if at not in self._entries}
+        unknown |= {p for p in prefixes if p not in exact}
+        if unknown:
+            self._entries |= dict.fromkeys(exact.values(), None) | self._entries
+            self._entries |= register.at(self._connection, self._base.alias, unknown)
+
+    def _gone(self, prefixes: set[str], found: set[Parts]) -> list[Parts]:
+        """The scopes that were known and are not there any more, with all that lay in them."""
+        known = {at for at, entry in self._entries.items() if entry is not None} | {*self._over}
+        named = {
+            at
+            for at in known - found
+            if any(journals.covers(prefix, "/".join(at)) for prefix in prefixes)
+        }
+        if self._base is not None and named:
+            below = [f"{'/'.join(at)}{SUBTREE}" for at in named if at]
+            self._entries |= register.at(self._connection, self._base.alias, below)
+        return [
+            at
+            for at in {*self._entries, *self._over} - found
+            if any(at[: len(above)] == above for above in named)
+        ]
+
+    def _replace(self, changed: list[Gathered], gone: list[Parts]) -> None:
+        """Let the rows in memory be those of what was read, and hide those that it replaces."""
+        stale = [self._over[each.address].scope for each in changed if each.address in self._over]
+        for address in gone:
+            overlaid = self._over.pop(address, None)
+            if overlaid is not None:
+                stale.append(overlaid.scope)
+            self._open_ones.discard("/".join(address))
+        drop(self._connection, _OVER, stale)
+        register.strike(self._connection, _OVER, stale)
+        loader = Loader(self._connection, _OVER)
+        for each in changed:
+            states = tuple(map(judged, each.unended))
+            for attempt, state in zip(each.unended, states, strict=True):
+                attempt.state = state or attempt.state
+            self._over[each.address] = _Overlaid(each, states)
+            if each.unended:
+                self._open_ones.add("/".join(each.address))
+            else:
+                self._open_ones.discard("/".join(each.address))
+            loader.add(each, is_sure=True)
+        loader.finish()
+        hidden = {
+            entry.scope
+            for at in [*(each.address for each in changed), *gone]
+            if (entry := self._entries.get(at)) is not None
+        }
+        back = {entry.scope for at in self._over if (entry := self._entries.get(at)) is not None}
+        if hidden - self._hidden:
+            new = sorted(hidden - self._hidden)
+            self._connection.execute(
+                f"INSERT INTO {_OVER}.hidden SELECT unnest($1::INTEGER[])", [new]
+            )
+            self._hidden |= hidden | back
+
+    def _fold_first(self) -> bool:
+        """Fold before answering, where all of a large workspace would have to be read anyway."""
+        if self._base is not None or not self._may_fold() or not self._is_large():
+            return False
+        return self._fold()
+
+    def _fold_if_due(self) -> None:
+        open_ = len(self._open_ones)
+        unfolded = len(self._over) + len(self._hidden) // 2 - open_
+        many = max(MANY, self._size // 100)
+        if (unfolded > many or (self._was_alarmed and self._size > MANY)) and self._may_fold():
+            self._fold()
+
+    def _may_fold(self) -> bool:
+        return self._can_fold and time.monotonic() >= self._rests_until
+
+    def _fold(self) -> bool:
+        """Fold, unless somebody else does at this moment; whether there is a new generation."""
+        began = time.monotonic()
+        try:
+            with locked(self._shelf, self._modes.directory) as is_mine:
+                if not is_mine:
+                    return False
+                self._folder().fold(self._base)
+        except (CatalogError, StorageError, OSError):
+            self._can_fold = False  # it is only slower without
+            return False
+        finally:
+            took = time.monotonic() - began
+            self._rests_until = time.monotonic() + RESTS * took
+        return True
+
+    def _is_large(self) -> bool:
+        """Whether more runs are there than are looked at one by one."""
+        number = 0
+        for _, directory in scopes(self._directory, EVERYTHING, []):
+            number += bool(directory)
+            if number > MANY:
+                return True
+        return False
+
+
+def _inode(path: str, fd: int) -> int:
+    try:
+        return os.stat(path, dir_fd=fd, follow_symlinks=False).st_ino
+    except OSError:
+        return 0
