@@ -252,7 +252,7 @@ class _Reading:
                 if entry is not None and entry.signature == seen.signature:
                     continue
                 scope = next(numbers) if entry is None else entry.scope
-                found = gather(directory, address, scope, self._report.errors, seen)
+                found = gather(directory, address, scope, self._report.errors)
             except NotFoundError:
                 continue  # there is no scope, or none any more
             except MolexpError as error:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import tempfile
 from collections.abc import Sequence
-from itertools import chain
+from typing import IO
 
 from molexp.catalog import register
 from molexp.catalog.engine import Connection, listed, quoted
 from molexp.rows.gather import Gathered
+from molexp.rows.scopes import Parts
 from molexp.rows.tables import Table, tables
 
-Rows = Sequence[tuple[object, ...]]
-
-TOGETHER = 2000
+TOGETHER = 10_000
 """How many scopes are loaded at once."""
 
 # Fewer rows go along with the call that inserts them, more by way of a file that has no name.
@@ -46,7 +45,8 @@ class Loader:
         self.count = 0
         self._connection = connection
         self._target = target
-        self._waiting: list[tuple[Gathered, bool]] = []
+        self._rows = [_Rows(table) for table in tables().values()]
+        self._entries: list[tuple[int, Parts, int | None, bool]] = []
         self._scopes: list[int] = []
         self._sorted: dict[str, Table] = {}
         self._is_new = is_new
@@ -60,9 +60,12 @@ class Loader:
 
     def add(self, found: Gathered, *, is_sure: bool) -> None:
         """Add one scope; unless ``is_sure``, it may have changed again since it was read."""
-        self._waiting.append((found, is_sure))
+        for rows in self._rows:
+            rows.add(found)
+        signature = found.glance.signature if is_sure else None
+        self._entries.append((found.scope, found.address, signature, bool(found.unended)))
         self.count += 1
-        if len(self._waiting) == TOGETHER and self._is_new:
+        if len(self._entries) == TOGETHER and self._is_new:
             self._load()
 
     def finish(self) -> None:
@@ -78,28 +81,13 @@ class Loader:
             self._index()
 
     def _load(self) -> None:
-        some = [found for found, _ in self._waiting]
-        for table in tables().values():
-            rows = list(chain.from_iterable(map(table.reader, some)))
-            unsorted = f"unsorted_{table.name}"
-            where = unsorted if unsorted in self._sorted else f"{self._target}.{table.name}"
-            if rows:
-                _insert(self._connection, where, table, rows)
-        register.enter(
-            self._connection,
-            self._target,
-            (
-                (
-                    found.scope,
-                    found.address,
-                    found.glance.signature if is_sure else None,
-                    bool(found.unended),
-                )
-                for found, is_sure in self._waiting
-            ),
-        )
-        self._scopes += [found.scope for found in some]
-        self._waiting.clear()
+        for rows in self._rows:
+            unsorted = f"unsorted_{rows.table.name}"
+            named = f"{self._target}.{rows.table.name}"
+            rows.insert(self._connection, unsorted if unsorted in self._sorted else named)
+        register.enter(self._connection, self._target, self._entries)
+        self._scopes += [scope for scope, *_ in self._entries]
+        self._entries.clear()
 
     def _index(self) -> None:
         """Note where each identity is: among texts that begin alike none is found quickly."""
@@ -119,27 +107,51 @@ def _columns(table: Table) -> str:
     return ", ".join(f"{quoted(name)} {kind}" for name, kind in table.columns.items())
 
 
-def _insert(connection: Connection, target: str, table: Table, rows: Rows) -> None:
-    taken = {name: _taken(kind) for name, kind in table.columns.items()}
-    values = ", ".join(_value(name, kind) for name, kind in table.columns.items())
-    insert = f"INSERT INTO {target} SELECT {values} FROM"
-    if len(rows) <= _FEW:
-        each = ", ".join(
-            f"unnest(${number}::{kind}[]) AS {quoted(name)}"
-            for number, (name, kind) in enumerate(taken.items(), 1)
-        )
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        connection.execute(f"{insert} (SELECT {each})", columns)
-        return
-    kinds = ", ".join(f"'{name}': '{kind}'" for name, kind in taken.items())
-    with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
-        file.flush()
-        connection.execute(
-            f"{insert} read_csv('/dev/fd/{file.fileno()}', header = false, auto_detect = false,"
-            " delim = ',', quote = '\"', escape = '\"', new_line = '\\n',"
-            f" max_line_size = {1 << 26}, columns = {{{kinds}}})"
-        )
+class _Rows:
+    """Rows of one table on their way into it."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._few: list[tuple[object, ...]] = []
+        self._many: IO[str] | None = None
+
+    def add(self, found: Gathered) -> None:
+        """Take the rows of one scope."""
+        if self._many is None:
+            self._few += self.table.reader(found)
+            if len(self._few) > _FEW:
+                self._many = tempfile.TemporaryFile("w+", encoding="utf-8", newline="")
+                self._write = csv.writer(self._many, lineterminator="\n").writerows
+                self._write(self._few)
+                self._few.clear()
+        else:
+            self._write(self.table.reader(found))
+
+    def insert(self, connection: Connection, target: str) -> None:
+        """Hand them all over."""
+        columns = self.table.columns
+        taken = {name: _taken(kind) for name, kind in columns.items()}
+        values = ", ".join(_value(name, kind) for name, kind in columns.items())
+        insert = f"INSERT INTO {target} SELECT {values} FROM"
+        if self._few:
+            each = ", ".join(
+                f"unnest(${number}::{kind}[]) AS {quoted(name)}"
+                for number, (name, kind) in enumerate(taken.items(), 1)
+            )
+            rows = [list(column) for column in zip(*self._few, strict=True)]
+            connection.execute(f"{insert} (SELECT {each})", rows)
+            self._few.clear()
+        if self._many is None:
+            return
+        kinds = ", ".join(f"'{name}': '{kind}'" for name, kind in taken.items())
+        with self._many as file:
+            file.flush()
+            connection.execute(
+                f"{insert} read_csv('/dev/fd/{file.fileno()}', header = false,"
+                " auto_detect = false, delim = ',', quote = '\"', escape = '\"',"
+                f" new_line = '\\n', max_line_size = {1 << 26}, columns = {{{kinds}}})"
+            )
+        self._many = None
 
 
 def _taken(kind: str) -> str:

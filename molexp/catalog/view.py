@@ -293,7 +293,7 @@ class View:
                 number = overlaid.scope
             else:
                 number = entry.scope if entry is not None else next(self._numbers)
-            changed.append(gather(directory, address, number, [], seen))
+            changed.append(gather(directory, address, number, []))
         except NotFoundError:
             found.discard(address)
         except MolexpError:

@@ -1,15 +1,19 @@
-"""A glance at a scope: which of its files say anything, and whether these have changed."""
+"""The files of a scope that say anything of it: whether they have changed, and what they hold."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from molexp.disk import layout
-from molexp.disk.beneath import Directory
+from molexp.disk.beneath import Directory, explained
 from molexp.disk.walk import is_litter
-from molexp.errors import MolexpError, NotFoundError
+from molexp.errors import FormatError, MolexpError, NotFoundError, StorageError
+
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CHUNK = 1 << 24
 
 Mark = tuple[int, int, int, int]
 """A file's inode, size and times: when it has changed, these have."""
@@ -27,7 +31,7 @@ class Glance:
     """Which files a scope has that say anything of it, and which directories were listed."""
 
     files: dict[str, Mark] = field(default_factory=dict)
-    """By their paths in the scope."""
+    """By their paths in the scope, in the order of their names."""
     directories: dict[str, Mark] = field(default_factory=dict)
     """Likewise: a new name in one shows in its times."""
 
@@ -38,99 +42,155 @@ class Glance:
         The hash of integers alone is the same in every process; where a release of Python takes
         another one, all is read again.
         """
-        return hash(tuple(mark for _, mark in sorted(self.files.items())))
+        return hash(tuple(self.files.values()))
 
     @property
     def changed_ns(self) -> int:
         """When one of the files changed last, by the file system's clock."""
-        return max((mark[3] for mark in self.files.values()), default=0)
+        return max([mark[3] for mark in self.files.values()], default=0)
 
 
 def glance(directory: Directory, kind: str) -> Glance:
     """Which files the scope in a directory has; raises NotFoundError if there is none."""
-    seen = Glance()
-    names = _listed(directory, "", seen)
-    if layout.META not in names:
-        raise NotFoundError(
-            f"{directory.path} is no scope",
-            cure="look for it by its uid: it was moved or removed",
-            kind="scope",
-            key=directory.path,
-        )
-    for name in names:
-        if name == layout.META or name.startswith(layout.EDITS_PREFIX):
-            _note(directory, name, "", seen)
-        elif name == layout.DATA:
-            _inside(directory, name, "", seen, _glance_at_data)
-        elif kind == "run" and layout.execution_number(name) is not None:
-            _inside(directory, name, "", seen, _glance_at_execution)
-    return seen
+    look = _Look(None)
+    look.at_scope(directory, kind)
+    return look.seen
 
 
-def _glance_at_data(directory: Directory, at: str, seen: Glance) -> None:
-    for name in _listed(directory, at, seen):
-        if not is_litter(name):
-            _inside(directory, name, at, seen, _glance_at_versions)
+def read(
+    directory: Directory, kind: str, problems: list[MolexpError]
+) -> tuple[Glance, dict[str, bytes]]:
+    """The same, and the bytes of each file; what cannot be read joins the problems."""
+    look = _Look(problems)
+    look.at_scope(directory, kind)
+    return look.seen, look.data
 
 
-def _glance_at_versions(directory: Directory, at: str, seen: Glance) -> None:
-    for name in _listed(directory, at, seen):
-        if layout.version_number(name) is not None:
-            _inside(directory, name, at, seen, _glance_at_version)
+class _Look:
+    """One walk through a scope, which reads what it finds if it is given ``problems``."""
 
+    def __init__(self, problems: list[MolexpError] | None) -> None:
+        self.seen = Glance()
+        self.data: dict[str, bytes] = {}
+        self._problems = problems
+        self._note = self._stat if problems is None else self._read
 
-def _glance_at_version(directory: Directory, at: str, seen: Glance) -> None:
-    _note(directory, layout.ASSET, at, seen)
+    def at_scope(self, directory: Directory, kind: str) -> None:
+        """All of it."""
+        names = self._list(directory, "")
+        if layout.META not in names:
+            raise NotFoundError(
+                f"{directory.path} is no scope",
+                cure="look for it by its uid: it was moved or removed",
+                kind="scope",
+                key=directory.path,
+            )
+        for name in names:
+            if name == layout.META or name.startswith(layout.EDITS_PREFIX):
+                self._note(directory, name, name)
+            elif name == layout.DATA:
+                self._inside(directory, name, name, self._at_data)
+            elif kind == "run" and layout.execution_number(name) is not None:
+                self._inside(directory, name, name, self._at_execution)
 
+    def _at_data(self, directory: Directory, at: str) -> None:
+        for name in self._list(directory, at):
+            if not is_litter(name):
+                self._inside(directory, name, f"{at}/{name}", self._at_versions)
 
-def _glance_at_execution(directory: Directory, at: str, seen: Glance) -> None:
-    names = _listed(directory, at, seen)
-    has_ended = layout.END in names or "end" in names
-    for name in names:
-        if name in (layout.END, layout.LEDGER) or name.startswith(layout.LEDGER_PREFIX):
-            _note(directory, name, at, seen)
-        elif name == "end":
-            _note(directory, layout.END_WITHOUT_LINKS, at, seen)
+    def _at_versions(self, directory: Directory, at: str) -> None:
+        for name in self._list(directory, at):
+            if layout.version_number(name) is not None:
+                self._inside(directory, name, f"{at}/{name}", self._at_version)
+
+    def _at_version(self, directory: Directory, at: str) -> None:
+        self._note(directory, layout.ASSET, f"{at}/{layout.ASSET}")
+
+    def _at_execution(self, directory: Directory, at: str) -> None:
+        """Its end first: after that its owner writes nothing any more."""
+        names = self._list(directory, at)
+        has_ended = layout.END in names or "end" in names
+        if layout.END in names:
+            self._note(directory, layout.END, f"{at}/{layout.END}")
         elif has_ended:
-            continue  # its end says what the others came to
-        elif name == layout.METRICS or name.startswith(layout.METRICS_PREFIX):
-            _note(directory, name, at, seen)
-        elif name == layout.LOGS:
-            _inside(directory, name, at, seen, _glance_at_logs)
+            self._inside(directory, "end", f"{at}/end", self._at_end)
+        for name in names:
+            if name == layout.LEDGER or name.startswith(layout.LEDGER_PREFIX):
+                self._note(directory, name, f"{at}/{name}")
+            elif has_ended:
+                continue  # its end says what the others came to
+            elif name == layout.METRICS or name.startswith(layout.METRICS_PREFIX):
+                self._note(directory, name, f"{at}/{name}")
+            elif name == layout.LOGS:
+                self._inside(directory, name, f"{at}/{name}", self._at_logs)
 
+    def _at_end(self, directory: Directory, at: str) -> None:
+        self._note(directory, layout.END, f"{at}/{layout.END}")
 
-def _glance_at_logs(directory: Directory, at: str, seen: Glance) -> None:
-    for name in _listed(directory, at, seen):
-        if f"{layout.LOGS}/{name}".startswith((layout.RECORDS, layout.RECORDS_PREFIX)):
-            _note(directory, name, at, seen)
+    def _at_logs(self, directory: Directory, at: str) -> None:
+        for name in self._list(directory, at):
+            if f"{layout.LOGS}/{name}".startswith((layout.RECORDS, layout.RECORDS_PREFIX)):
+                self._note(directory, name, f"{at}/{name}")
 
+    def _list(self, directory: Directory, at: str) -> list[str]:
+        self.seen.directories[at] = mark_of(os.fstat(directory.fd))
+        return directory.names(alone=True)
 
-def _listed(directory: Directory, at: str, seen: Glance) -> list[str]:
-    seen.directories[at] = mark_of(os.fstat(directory.fd))
-    return directory.names(alone=True)
+    def _inside(
+        self, above: Directory, name: str, at: str, act: Callable[[Directory, str], None]
+    ) -> None:
+        """Act in a directory of another one, if it can be looked into."""
+        try:
+            with above.enter(name) as directory:
+                act(directory, at)
+        except NotFoundError:
+            return  # it was moved or removed since it was listed
+        except MolexpError as error:
+            self._fail(at, error)
 
+    def _stat(self, directory: Directory, name: str, at: str) -> None:
+        try:
+            status = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        except OSError:
+            self.seen.files[at] = _UNREADABLE
+        else:
+            is_file = stat.S_ISREG(status.st_mode)
+            self.seen.files[at] = mark_of(status) if is_file else _UNREADABLE
 
-def _inside(
-    above: Directory,
-    name: str,
-    at: str,
-    seen: Glance,
-    act: Callable[[Directory, str, Glance], None],
-) -> None:
-    """Act in a directory of another one, if it can be looked into."""
-    try:
-        with above.enter(name) as directory:
-            act(directory, f"{at}/{name}" if at else name, seen)
-    except MolexpError:
-        seen.files[f"{at}/{name}" if at else name] = _UNREADABLE
+    def _read(self, directory: Directory, name: str, at: str) -> None:
+        try:
+            fd = os.open(name, _FILE, dir_fd=directory.fd)
+            try:
+                status = os.fstat(fd)  # before the bytes: what comes later is another mark
+                if not stat.S_ISREG(status.st_mode):
+                    raise FormatError(
+                        f"{directory.where(name)} is not a regular file",
+                        cure="molexp wrote a file there: move away what took its place",
+                        path=directory.where(name),
+                        place="",
+                    )
+                data = os.read(fd, status.st_size + 1)
+                if len(data) != status.st_size:
+                    while more := os.read(fd, _CHUNK):  # it grew meanwhile, or is very large
+                        data += more
+            finally:
+                os.close(fd)
+        except FileNotFoundError:
+            return
+        except MolexpError as error:
+            self._fail(at, error)
+        except OSError as error:
+            found = explained(error, directory.where(name))
+            self._fail(
+                at, found if isinstance(found, MolexpError) else StorageError.of(error, "read", at)
+            )
+        else:
+            self.seen.files[at] = mark_of(status)
+            self.data[at] = data
 
-
-def _note(directory: Directory, name: str, at: str, seen: Glance) -> None:
-    try:
-        status = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return  # it was moved or removed since it was listed
-    except OSError:
-        seen.files[f"{at}/{name}" if at else name] = _UNREADABLE
-        return
-    seen.files[f"{at}/{name}" if at else name] = mark_of(status)
+    def _fail(self, at: str, error: MolexpError) -> None:
+        self.seen.files[at] = _UNREADABLE
+        if self._problems is not None:
+            self._problems.append(error)

@@ -9,273 +9,298 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 Json = dict[str, Any]
-Check = Callable[[Any], bool]
+Test = Callable[[Any], object]
 
 _UID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII).fullmatch
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII).fullmatch
 _MAX = 2**63 - 1
+_NULL = type(None)
 
 
-def _text(value: Any) -> bool:
-    return type(value) is str
+class Check(NamedTuple):
+    """Of what types a value may be, and for a type what else must hold of it."""
+
+    types: Mapping[type, Test | None]
+
+    def holds(self, value: object) -> bool:
+        """Whether a value is right."""
+        kind = type(value)
+        if kind not in self.types:
+            return False
+        test = self.types[kind]
+        return test is None or bool(test(value))
+
+    @property
+    def or_null(self) -> Check:
+        """The same, or null."""
+        return Check({**self.types, _NULL: None})
 
 
-def _uid(value: Any) -> bool:
-    return type(value) is str and _UID(value) is not None
-
-
-def _digest(value: Any) -> bool:
-    return value is None or (type(value) is str and _DIGEST(value) is not None)
-
-
-def _time(value: Any) -> bool:
-    if type(value) is not str or value[-1:] != "Z" or value[10:11] != "T":
+def _is_time(value: str) -> bool:
+    if value[-1:] != "Z" or value[10:11] != "T" or len(value) not in (20, 27):
         return False
     try:
         datetime.fromisoformat(value)
     except ValueError:
         return False
-    return len(value) in (20, 27)
-
-
-def _count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= _MAX
-
-
-def _version(value: Any) -> bool:
-    return type(value) is int and 1 <= value <= _MAX
-
-
-def _object(value: Any) -> bool:
-    return type(value) is dict
-
-
-def _list(value: Any) -> bool:
-    return type(value) is list
-
-
-def _tags(value: Any) -> bool:
-    return type(value) is dict and all(type(each) in (str, bool) for each in value.values())
-
-
-def _empty(value: Any) -> bool:
-    return not value and type(value) is dict
-
-
-def _anything(value: Any) -> bool:
     return True
 
 
-def _or_null(check: Check) -> Check:
-    return lambda value: value is None or check(value)
-
-
-def _owner(value: Any) -> bool:
-    return (
-        type(value) is dict
-        and all(type(value.get(name)) is str for name in ("host", "boot_id", "pid_namespace"))
-        and type(value.get("time_namespace", "")) is str
-        and _version(value.get("pid"))
-        and _count(value.get("started"))
-    )
-
-
-def _producer(value: Any) -> bool:
-    return value is None or (
-        type(value) is dict
-        and all(check(value[name]) for name, check in _PRODUCER.items() if name in value)
-    )
-
-
-def _problem(value: Any) -> bool:
-    return value is None or (
-        type(value) is dict
-        and type(value.get("type")) is str
-        and type(value.get("message")) is str
-        and (value.get("trace") is None or _uid(value["trace"]))
-    )
-
-
-def _metrics(value: Any) -> bool:
-    return type(value) is dict and all(
-        type(each) is dict
-        and type(each.get("count")) is int
-        and all(type(each.get(name)) in (int, float) for name in ("first", "last", "min", "max"))
-        for each in value.values()
-    )
-
-
-def _messages(value: Any) -> bool:
-    return type(value) is list and all(
-        type(each) is dict
-        and _time(each.get("at"))
-        and all(type(each.get(name)) is str for name in ("level", "logger", "text"))
-        for each in value
-    )
-
-
-def _manifest(value: Any) -> bool:
-    before = ""
-    for each in value if type(value) is list else (None,):
-        if (
-            type(each) is not dict
-            or type(each.get("path")) is not str
-            or each["path"] <= before
-            or not _count(each.get("size"))
-            or type(each.get("mtime_ns")) is not int
-            or not _digest(each.get("content_hash"))
-        ):
-            return False
-        before = each["path"]
+def _is_owner(value: Json) -> bool:
+    """One process owns many executions: what it is was looked at before."""
+    said = repr(value)
+    if said in _owners:
+        return True
+    if not _OWNER.holds(value):
+        return False
+    if len(_owners) < _MOST_SHAPES:
+        _owners.add(said)
     return True
 
 
-_PRODUCER: dict[str, Check] = {
-    "run": _or_null(_uid),
-    "execution": _or_null(_version),
-    "task": _or_null(_text),
-    "consumed": lambda value: type(value) is list and all(map(_uid, value)),
-}
+_owners: set[str] = set()
+
+
+def _are_uids(values: list[Any]) -> bool:
+    return all(map(UID.holds, values))
+
+
+def _are_tags(values: Json) -> bool:
+    return not values or all(type(each) in (str, bool) for each in values.values())
+
+
+def _are_metrics(values: Json) -> bool:
+    return not values or all(map(_METRIC.holds, values.values()))
+
+
+def _are_messages(values: list[Any]) -> bool:
+    return not values or (len(values) <= _MESSAGES and all(map(_MESSAGE.holds, values)))
+
+
+def _is_manifest(values: list[Any]) -> bool:
+    if not all(map(_ENTRY.holds, values)):
+        return False
+    paths = [each["path"] for each in values]
+    return paths == sorted(set(paths))
+
+
+TEXT = Check({str: None})
+UID = Check({str: _UID})
+DIGEST = Check({str: _DIGEST, _NULL: None})
+TIME = Check({str: _is_time})
+COUNT = Check({int: lambda value: 0 <= value <= _MAX})
+ORDINAL = Check({int: lambda value: 1 <= value <= _MAX})
+INTEGER = Check({int: lambda value: -_MAX <= value <= _MAX})
+NUMBER = Check({int: None, float: None})
+FLAG = Check({bool: None})
+OBJECT = Check({dict: None})
+EMPTY = Check({dict: lambda value: not value})
+TAGS = Check({dict: _are_tags})
+LIST = Check({list: None})
+ANY = Check(dict.fromkeys((dict, list, str, int, float, bool, _NULL)))
+_MESSAGES = 1000
+
+
+def only(*values: object) -> Check:
+    """One of these values."""
+    return Check({type(values[0]): lambda value: value in values})
 
 
 class Spelling:
-    """What the members of one kind of document are, those that must be there and the others."""
+    """What the members of one kind of document are, those that must be there and the others.
+
+    Documents of one kind have few shapes, that is, names and types: each is looked at once, and
+    after that only what differs between the values of one type.
+    """
 
     def __init__(self, needed: dict[str, Check], known: dict[str, Check]) -> None:
         self._needed = needed.keys()
         self._known = {**needed, **known}
+        self._shapes: dict[tuple[object, ...], list[tuple[str, Test]] | None] = {}
 
     def holds(self, document: object) -> bool:
         """Whether a document is right beyond doubt."""
         if type(document) is not dict:
             return False
-        if not self._needed <= document.keys():
+        shape = (*document, *map(type, document.values()))
+        try:
+            tests = self._shapes[shape]
+        except KeyError:
+            tests = self._learn(shape, document)
+        if tests is None:
             return False
-        known = self._known
-        for name, value in document.items():
-            if name in known and not known[name](value):
-                return False
-        return True
+        return all(test(document[name]) for name, test in tests)
 
     @property
     def members(self) -> frozenset[str]:
         """The names that it knows."""
         return frozenset(self._known)
 
+    def _learn(self, shape: tuple[object, ...], document: Json) -> list[tuple[str, Test]] | None:
+        """What is left to be tested of documents of a shape; None if none is right."""
+        if len(self._shapes) > _MOST_SHAPES:
+            self._shapes.clear()
+        tests: list[tuple[str, Test]] = []
+        right = self._needed <= document.keys()
+        for name, value in document.items():
+            check = self._known.get(name)
+            if check is None:
+                continue
+            if type(value) not in check.types:
+                right = False
+                break
+            test = check.types[type(value)]
+            if test is not None:
+                tests.append((name, test))
+        found = tests if right else None
+        self._shapes[shape] = found
+        return found
 
-def _is(wanted: object) -> Check:
-    return lambda value: value == wanted and type(value) is type(wanted)
+
+_MOST_SHAPES = 1000
+
+_OWNER = Spelling(
+    {
+        "host": TEXT,
+        "boot_id": TEXT,
+        "pid_namespace": TEXT,
+        "pid": ORDINAL,
+        "started": COUNT,
+    },
+    {"time_namespace": TEXT},
+)
+_METRIC = Spelling(
+    {"first": NUMBER, "last": NUMBER, "min": NUMBER, "max": NUMBER, "count": COUNT}, {}
+)
+_MESSAGE = Spelling({"at": TIME, "level": TEXT, "logger": TEXT, "text": TEXT}, {})
+_ENTRY = Spelling({"path": TEXT, "size": COUNT, "mtime_ns": INTEGER}, {"content_hash": DIGEST})
+_PRODUCER = Spelling(
+    {},
+    {
+        "run": UID.or_null,
+        "execution": ORDINAL.or_null,
+        "task": TEXT.or_null,
+        "consumed": Check({list: _are_uids}),
+    },
+)
+_PROBLEM = Spelling({"type": TEXT, "message": TEXT}, {"trace": UID.or_null})
+_SOURCE = Spelling(
+    {},
+    {
+        "path": TEXT.or_null,
+        "type": TEXT.or_null,
+        "object": DIGEST,
+        "git_commit": TEXT.or_null,
+    },
+)
+OWNER = Check({dict: _is_owner})
+PRODUCER = Check({dict: _PRODUCER.holds, _NULL: None})
+WORKFLOW = Check({dict: _SOURCE.holds, _NULL: None})
+PROBLEM = Check({dict: _PROBLEM.holds, _NULL: None})
 
 
 def _scope(kind: str, **known: Check) -> Spelling:
     return Spelling(
-        {"format": _is(1), "kind": _is(kind), "uid": _uid, "name": _text, "created_at": _time},
+        {"format": only(1), "kind": only(kind), "uid": UID, "name": TEXT, "created_at": TIME},
         {
-            "description": _text,
-            "notes": _text,
-            "tags": _tags,
-            "labels": _tags,
-            "aliases": _empty,
+            "description": TEXT,
+            "notes": TEXT,
+            "tags": TAGS,
+            "labels": TAGS,
+            "aliases": EMPTY,
             **known,
         },
     )
 
 
-_ASSET: dict[str, Check] = {"asset_id": _uid, "kind": _text, "name": _text, "created_at": _time}
+_ASSET: dict[str, Check] = {"asset_id": UID, "kind": TEXT, "name": TEXT, "created_at": TIME}
 _OF_ASSETS: dict[str, Check] = {
-    "version": _version,
-    "path": _or_null(_text),
-    "size": _or_null(_count),
-    "mime": _or_null(_text),
-    "content_hash": _digest,
-    "producer": _producer,
-    "tags": _tags,
-    "meta": _object,
+    "version": ORDINAL,
+    "path": TEXT.or_null,
+    "size": COUNT.or_null,
+    "mime": TEXT.or_null,
+    "content_hash": DIGEST,
+    "producer": PRODUCER,
+    "tags": TAGS,
+    "meta": OBJECT,
 }
-_WORKFLOW: Check = _or_null(
-    lambda value: (
-        type(value) is dict and all(each is None or type(each) is str for each in value.values())
-    )
-)
 
 SPELLINGS: Final[dict[str, Spelling]] = {
-    "workspace": _scope("workspace", access=lambda value: value in ("private", "group")),
+    "workspace": _scope("workspace", access=only("private", "group")),
     "project": _scope("project"),
     "experiment": _scope(
-        "experiment", params=_object, workflow=_WORKFLOW, n_replicas=_version, seeds=_list
+        "experiment", params=OBJECT, workflow=WORKFLOW, n_replicas=ORDINAL, seeds=LIST
     ),
-    "run": _scope(
-        "run", parameters=_object, workflow=_WORKFLOW, replica=_or_null(_count), deleted=_tags
-    ),
+    "run": _scope("run", parameters=OBJECT, workflow=WORKFLOW, replica=COUNT.or_null, deleted=TAGS),
     "edit": Spelling(
-        {"at": _time, "writer": _text, "by": _text, "patch": _object}, {"reason": _or_null(_text)}
+        {"at": TIME, "writer": TEXT, "by": TEXT, "patch": OBJECT}, {"reason": TEXT.or_null}
     ),
     "data": Spelling(
-        {**_ASSET, "format": _is(1), "kind": _is("data")},
-        {**_OF_ASSETS, "origin": _or_null(_text), "refers_to": _or_null(_uid)},
+        {**_ASSET, "format": only(1), "kind": only("data")},
+        {**_OF_ASSETS, "origin": TEXT.or_null, "refers_to": UID.or_null},
     ),
     "asset": Spelling(
         _ASSET,
         {
             **_OF_ASSETS,
-            "parent": _or_null(_uid),
-            "step": _or_null(_count),
-            "type": _text,
-            "message": _text,
+            "parent": UID.or_null,
+            "step": COUNT.or_null,
+            "type": TEXT,
+            "message": TEXT,
         },
     ),
     "start": Spelling(
         {
-            "format": _is(1),
-            "uid": _uid,
-            "run": _uid,
-            "owner": _owner,
-            "writer": _text,
-            "at": _time,
+            "format": only(1),
+            "uid": UID,
+            "run": UID,
+            "owner": OWNER,
+            "writer": TEXT,
+            "at": TIME,
         },
         {
-            "purpose": lambda value: value in ("run", "hold"),
-            "links": lambda value: type(value) is bool,
-            "durability": lambda value: value in ("power", "process"),
-            "profile": _or_null(_text),
-            "config": _object,
-            "config_hash": _digest,
-            "snapshot": _object,
-            "resumed_from": _or_null(_uid),
-            "resumed_step": _or_null(_count),
+            "purpose": only("run", "hold"),
+            "links": FLAG,
+            "durability": only("power", "process"),
+            "profile": TEXT.or_null,
+            "config": OBJECT,
+            "config_hash": DIGEST,
+            "snapshot": OBJECT,
+            "resumed_from": UID.or_null,
+            "resumed_step": COUNT.or_null,
         },
     ),
     "input": Spelling(
-        {"at": _time},
+        {"at": TIME},
         {
-            "asset": _or_null(_uid),
-            "name": _or_null(_text),
-            "value": _anything,
-            "path": _or_null(_text),
-            "content_hash": _digest,
-            "task": _or_null(_text),
+            "asset": UID.or_null,
+            "name": TEXT.or_null,
+            "value": ANY,
+            "path": TEXT.or_null,
+            "content_hash": DIGEST,
+            "task": TEXT.or_null,
         },
     ),
     "end": Spelling(
         {
-            "format": _is(1),
-            "uid": _uid,
-            "status": lambda value: value in ("succeeded", "failed", "cancelled", "suspended"),
-            "ended_at": _time,
+            "format": only(1),
+            "uid": UID,
+            "status": only("succeeded", "failed", "cancelled", "suspended"),
+            "ended_at": TIME,
         },
         {
-            "ended_by": _or_null(_owner),
-            "error": _problem,
-            "reason": _or_null(_text),
-            "last_step": _or_null(_count),
-            "metrics": _metrics,
-            "messages": _messages,
-            "manifest": _manifest,
+            "ended_by": Check({dict: _is_owner, _NULL: None}),
+            "error": PROBLEM,
+            "reason": TEXT.or_null,
+            "last_step": COUNT.or_null,
+            "metrics": Check({dict: _are_metrics}),
+            "messages": Check({list: _are_messages}),
+            "manifest": Check({list: _is_manifest}),
         },
     ),
 }
@@ -286,27 +311,37 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-_loads = json.JSONDecoder(parse_constant=_refuse).decode
+_decoder: Any = json.JSONDecoder(parse_constant=_refuse)
+_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once
 
 
-def parse(raw: bytes) -> Any:
-    """JSON as it stands; raises ValueError, also for what only a careful reader would refuse."""
-    if b"\\u" in raw or len(raw) > 1 << 24:
-        raise ValueError("half a character may be among these")
+def is_plain_text(raw: bytes) -> bool:
+    """Whether JSON says in it what it seems to say: half a character can only be escaped."""
+    return b"\\u" not in raw and len(raw) <= _MOST
+
+
+_MOST = 1 << 24
+
+
+def parse(text: str) -> Any:
+    """JSON that begins at once and ends with the text, or with white space; raises ValueError."""
     try:
-        return _loads(raw.decode())
-    except RecursionError as error:
-        raise ValueError("nested too deep") from error
+        found, end = _scan(text, 0)
+    except (StopIteration, RecursionError) as error:
+        raise ValueError("not plainly JSON") from error
+    if end != len(text) and text[end:].strip(" \n\r\t"):
+        raise ValueError("more than one value")
+    return found
 
 
 def document(source: str, raw: bytes, where: str) -> Json:
     """The document of a kind; raises FormatError if the records do not take it."""
     try:
-        found = parse(raw)
+        found: Json = parse(raw.decode()) if is_plain_text(raw) else {}
     except ValueError:
-        found = None
+        found = {}
     if SPELLINGS[source].holds(found):
-        return found  # type: ignore[no-any-return]
+        return found
     return checked(source, raw, where)
 
 

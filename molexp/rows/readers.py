@@ -32,8 +32,11 @@ _OF_ASSETS = frozenset(
         "meta",
     ]
 )
+_EXACT = 2**53  # of the integers that a double says exactly
 _NOTHING: tuple[object, ...] = (None, "", {}, [])
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
+
+_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def projects(found: Gathered) -> Iterator[Row]:
@@ -172,7 +175,7 @@ def inputs(found: Gathered) -> Iterator[Row]:
                 each["at"],
                 each.get("asset"),
                 each.get("name"),
-                None if each.get("value") is None else json.dumps(each["value"]),
+                None if each.get("value") is None else _dumps(each["value"]),
                 each.get("path"),
                 each.get("content_hash"),
                 each.get("task"),
@@ -215,7 +218,7 @@ def edits(found: Gathered) -> Iterator[Row]:
     """What was changed about a scope, in the order in which it counts."""
     in_order = sorted(found.edits, key=order)
     for number, each in enumerate(in_order, 1):
-        said = (each["at"], each["writer"], each["by"], json.dumps(each["patch"]))
+        said = (each["at"], each["writer"], each["by"], _dumps(each["patch"]))
         yield (found.scope, number, *said, each.get("reason"))
 
 
@@ -229,10 +232,12 @@ def _params(scope: int, above: str, values: Json) -> Iterator[Row]:
     for name, value in values.items():
         key = above + name
         kind = type(value)
-        if kind is float or kind is int:
-            yield (scope, key, _number_of(value), json.dumps(value), "number")
+        if kind is float or (kind is int and -_EXACT <= value <= _EXACT):
+            yield (scope, key, value, "", "number")
+        elif kind is int:
+            yield (scope, key, _number_of(value), str(value), "number")
         elif kind is str and value in _NOT_FINITE:
-            yield (scope, key, float(value), value, "number")
+            yield (scope, key, float(value), "", "number")
         elif kind is str:
             yield (scope, key, None, _unescaped(value), "text")
         elif kind is bool:
@@ -240,7 +245,7 @@ def _params(scope: int, above: str, values: Json) -> Iterator[Row]:
         elif value is None:
             yield (scope, key, None, "", "null")
         else:
-            yield (scope, key, None, json.dumps(value), "json")
+            yield (scope, key, None, _dumps(value), "json")
             if kind is dict:
                 yield from _params(scope, f"{key}.", value)
 
@@ -266,7 +271,7 @@ def _number(attempt: Attempt) -> int:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value) if value else "{}"
+    return _dumps(value) if value else "{}"
 
 
 def _rest(document: Json, known: frozenset[str]) -> str:
@@ -276,7 +281,7 @@ def _rest(document: Json, known: frozenset[str]) -> str:
         for name, value in document.items()
         if name not in known and value not in _NOTHING
     }
-    return json.dumps(rest) if rest else "{}"
+    return _dumps(rest) if rest else "{}"
 
 
 def _flat(value: str | bool) -> str:
