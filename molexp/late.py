@@ -15,20 +15,25 @@ Where that is done stands in one list with its reasons: ``tests/late.py``.
 from __future__ import annotations
 
 from importlib import import_module
-from types import ModuleType
+from typing import Any
 
 
-class _Late(ModuleType):
-    """Stands for a module, and asks it for whatever is wanted."""
+class _Late:
+    """Stands for a module. Once that is loaded both have one dictionary, and are as fast to ask."""
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(import_module(self.__name__), name)
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
 
-    def __dir__(self) -> list[str]:
-        return dir(import_module(self.__name__))
+    def __getattr__(self, name: str) -> Any:
+        module = import_module(self.__name__)
+        self.__dict__ = module.__dict__
+        return getattr(module, name)
+
+    def __repr__(self) -> str:
+        return f"<late module {self.__name__!r}>"
 
 
-def late(name: str) -> ModuleType:
+def late(name: str) -> Any:
     """The module of that name, which is loaded when something of it is first used.
 
     >>> fractions = late("fractions")

@@ -14,9 +14,13 @@ from molexp.late import late
 def test_a_late_module_gives_what_the_module_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
     module = late("collections.abc")
     assert module.Mapping is abc.Mapping
-    assert dir(module) == dir(abc)
+    assert set(vars(abc)) <= set(dir(module))
     monkeypatch.setattr(abc, "Mapping", dict)
     assert module.Mapping is dict
+
+
+def test_a_late_module_says_which_it_is_and_loads_nothing_for_that() -> None:
+    assert repr(late("collections.nowhere")) == "<late module 'collections.nowhere'>"
 
 
 def test_what_a_module_has_not_is_an_attribute_error() -> None:

@@ -11,6 +11,7 @@ import molexp as me
 from molexp.errors import (
     AlreadyExistsError,
     ConflictError,
+    FormatError,
     InvalidInputError,
     InvalidNameError,
     NotFoundError,
