@@ -101,11 +101,15 @@ def _problem(value: Any) -> bool:
     )
 
 
+def _metric(value: Any) -> bool:
+    return type(value) in (int, float) or value in ("NaN", "Infinity", "-Infinity")
+
+
 def _metrics(value: Any) -> bool:
     return type(value) is dict and all(
         type(each) is dict
         and type(each.get("count")) is int
-        and all(type(each.get(name)) in (int, float) for name in ("first", "last", "min", "max"))
+        and all(_metric(each.get(name)) for name in ("first", "last", "min", "max"))
         for each in value.values()
     )
 

@@ -33,6 +33,7 @@ _OF_ASSETS = frozenset(
     ]
 )
 _NOTHING: tuple[object, ...] = (None, "", {}, [])
+_SAYS_NOTHING = frozenset(["aliases", "deleted", "seeds", "type", "message"])
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 
 
@@ -270,11 +271,13 @@ def _json(value: Any) -> str:
 
 
 def _rest(document: Json, known: frozenset[str]) -> str:
-    """The members that no column has, those that are empty left out."""
+    """The members that no column has, without those that are as they would be if left out."""
     rest = {
         name: value
         for name, value in document.items()
-        if name not in known and value not in _NOTHING
+        if name not in known
+        and value is not None
+        and (name not in _SAYS_NOTHING or value not in _NOTHING)
     }
     return json.dumps(rest) if rest else "{}"
 
