@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -396,7 +396,7 @@ def _made_by(run: object) -> dict[str, object]:
 def _found(
     source: Source,
     table: str,
-    said: dict[str, object],
+    said: Mapping[str, object],
     scope: object,
     limit: int | None,
     *,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,9 @@ from typing import Any
 import pytest
 
 import molexp as me
-from molexp.catalog.query import Query
+from molexp.catalog.query import Query, get, query_assets, query_executions, query_runs
 from molexp.catalog.view import View
-from molexp.errors import QueryError
+from molexp.errors import ConflictError, InvalidInputError, NotFoundError, QueryError
 from tests.catalog.lab import ask, record, view
 from tests.recording.lab import python
 
@@ -173,3 +174,63 @@ print(found.count(), len(found.rows()), len(found.addresses()), len(runs.page(3)
 print([name for name in sys.modules if name.split(".")[0].startswith("pydantic")])
 """
     assert python(code, recorded.root).splitlines() == ["2 2 2 3", "[]"]
+
+
+def test_everything_is_got_by_its_uid(source: View, recorded: me.Workspace) -> None:
+    for asset in recorded.assets.list(recursive=True):
+        assert repr(get(source, asset.asset_id)) == repr(asset)
+    for address in ("qm9", "qm9/baseline", "water/baseline/run-0"):
+        scope = recorded.find(address)
+        assert get(source, scope.uid).address == address
+        assert get(source, address).uid == scope.uid
+        assert get(source, scope).uid == scope.uid  # type: ignore[arg-type]  # it has an address
+    assert get(source, "run-5").address == "qm9/baseline/run-5"
+
+
+def test_what_is_not_there_is_said_with_what_is_near(source: View) -> None:
+    for wrong, near in [
+        ("qm9/baseline/run-99", "qm9/baseline/run-"),
+        ("qm9/baselin", "qm9/baseline"),
+        ("qm", "qm9"),
+    ]:
+        with pytest.raises(NotFoundError, match="did you mean") as raised:
+            get(source, wrong)
+        assert near in str(raised.value)
+    for wrong in ("01ARYZ6S410000000000000000", "a/b/c/d", "zzzzzz", "'; DROP TABLE runs", "\0"):
+        with pytest.raises(NotFoundError, match="molexp sync"):
+            get(source, wrong)
+    for nothing in ("", None, 3):
+        with pytest.raises(InvalidInputError, match="give a uid"):
+            get(source, nothing)  # type: ignore[arg-type]  # that is the test
+
+
+def test_of_twins_both_are_named(tmp_path: Path) -> None:
+    workspace = record(tmp_path / "lab")
+    run = workspace.find("qm9/baseline/run-1")
+    [asset] = [each for each in run.assets.list("artifact") if each.name == "weights.json"]
+    shutil.copytree(run.directory, run.directory.parent / "copy")
+    source = view(workspace)
+    for key in (run.uid, asset.asset_id):
+        with pytest.raises(ConflictError) as raised:
+            get(source, key)
+        assert "qm9/baseline/copy and qm9/baseline/run-1" in str(raised.value)
+    with pytest.raises(ConflictError, match="qm9/baseline/run-0 and water/baseline/run-0"):
+        get(source, "run-0")
+    assert get(source, "qm9/baseline/copy").address == "qm9/baseline/copy"
+    source.close()
+
+
+def test_the_named_searches_are_uses_of_the_chain(source: View, recorded: me.Workspace) -> None:
+    run = recorded.find("qm9/baseline/run-2")
+    made = query_assets(source, producer_run=run.uid, kind="artifact")
+    assert [each.name for each in made] == ["weights.json", "figures"]
+    assert query_assets(source, producer_run=run.address, kind="artifact") == made
+    assert query_assets(source, scope=run.address, kind="artifact", producer_task="train") == made
+    assert query_assets(source, scope=run, kind="artifact", tag="keep") == made[:1]
+    assert query_assets(source, scope="qm9", kind="artifact") == []
+    assert len(query_assets(source, scope="qm9", kind="artifact", recursive=True)) == 16
+    assert len(query_assets(source, scope="qm9", recursive=True, limit=3)) == 3
+    assert [each.id for each in query_runs(source, scope="qm9", status="failed", recursive=True)]
+    assert query_runs(source, scope="qm9") == []
+    assert [each.number for each in query_executions(source, run="run-2")] == [1, 2]
+    assert [each.number for each in query_executions(source, scope=run, status="failed")] == [1]
