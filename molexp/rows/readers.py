@@ -34,6 +34,7 @@ _OF_ASSETS = frozenset(
 )
 _EXACT = 2**53  # of the integers that a double says exactly
 _NOTHING: tuple[object, ...] = (None, "", {}, [])
+_SAYS_NOTHING = frozenset(["aliases", "deleted", "seeds", "type", "message"])
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -275,11 +276,13 @@ def _json(value: Any) -> str:
 
 
 def _rest(document: Json, known: frozenset[str]) -> str:
-    """The members that no column has, those that are empty left out."""
+    """The members that no column has, without those that are as they would be if left out."""
     rest = {
         name: value
         for name, value in document.items()
-        if name not in known and value not in _NOTHING
+        if name not in known
+        and value is not None
+        and (name not in _SAYS_NOTHING or value not in _NOTHING)
     }
     return _dumps(rest) if rest else "{}"
 

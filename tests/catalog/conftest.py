@@ -1,0 +1,26 @@
+"""Fixtures of the tests of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import molexp as me
+from molexp.catalog.view import View
+from tests.catalog import lab
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> me.Workspace:
+    """A workspace that no test changes."""
+    return lab.record(Path(tmp_path_factory.mktemp("recorded"), "lab"))
+
+
+@pytest.fixture(scope="session")
+def source(recorded: me.Workspace) -> Iterator[View]:
+    """A view of it."""
+    view = lab.view(recorded)
+    yield view
+    view.close()
