@@ -130,6 +130,8 @@ def _unseen(tree: ast.Module) -> set[str]:
                     for alias in node.names:
                         name = alias.asname or alias.name
                         seen.add(f"{name} = late('{node.module}.{alias.name}')")
+                elif isinstance(node, ast.Import):
+                    seen |= {f"{each.name} = late('{each.name}')" for each in node.names}
             late |= {ast.unparse(node) for node in branch.orelse}
     return late - seen
 

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from molexp.errors import CatalogError
+from molexp.late import late
 
 if TYPE_CHECKING:
-    from _duckdb import DuckDBPyConnection
+    import _duckdb
+else:
+    _duckdb = late("_duckdb")  # its core: the package around it takes three times as long to load
 
-Connection: TypeAlias = "DuckDBPyConnection"
+Connection: TypeAlias = "_duckdb.DuckDBPyConnection"
 
 STORAGE = "v1.4.0"
 """Generations are written so that every release from this one on can read them."""
@@ -29,22 +32,28 @@ _SETTINGS = {
 
 def connect() -> Connection:
     """A database in memory, of which nothing is ever written to a disk by itself."""
-    import _duckdb  # its core alone: the package around it takes three times as long to load
-
     connection = _duckdb.connect(":memory:")
     for name, value in _SETTINGS.items():
         connection.execute(f"SET {name} = {value}")
     return connection
 
 
+def refusals() -> type[Exception]:
+    """Whatever the engine raises."""
+    return _duckdb.Error
+
+
+def damages() -> tuple[type[Exception], ...]:
+    """What it raises when a file is not what it wrote, or when it can go on no more."""
+    return _duckdb.IOException, _duckdb.InternalError, _duckdb.FatalException
+
+
 @contextmanager
 def translated(doing: str, cure: str) -> Iterator[None]:
     """What the engine raises in the block, as a CatalogError that says how it is cured."""
-    import _duckdb
-
     try:
         yield
-    except _duckdb.Error as error:
+    except refusals() as error:
         said = str(error).partition("\n")[0]
         raise CatalogError(f"{doing}: {said}", cure=cure) from error
 

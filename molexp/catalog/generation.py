@@ -14,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 import molexp
-from molexp.catalog.engine import Connection, literal
+from molexp.catalog.engine import Connection, literal, refusals
 from molexp.catalog.journals import Knowledge
 from molexp.disk import door, layout
 from molexp.disk.beneath import Directory
@@ -119,8 +119,6 @@ class Shelf:
 
     def _attach(self, connection: Connection, directory: Directory, name: str) -> Generation | None:
         """Open it for reading, if somebody who may be trusted wrote it as this release does."""
-        import _duckdb
-
         try:
             fd = directory.open_file(name)
         except (MolexpError, OSError):
@@ -140,7 +138,7 @@ class Shelf:
             except BaseException:
                 connection.execute(f"DETACH {alias}")
                 raise
-        except (_duckdb.Error, ValueError, KeyError, TypeError):
+        except (refusals(), ValueError, KeyError, TypeError):
             os.close(fd)
             return None
         return Generation(number, name, fd, alias, knowledge, packed)
@@ -155,9 +153,7 @@ class Shelf:
 
 def detach(connection: Connection, generation: Generation) -> None:
     """Let go of a generation."""
-    import _duckdb
-
-    with suppress(_duckdb.Error):
+    with suppress(refusals()):
         connection.execute(f"DETACH {generation.alias}")
     os.close(generation.fd)
 

@@ -120,7 +120,7 @@ class _Rows:
         if self._many is None:
             self._few += self.table.reader(found)
             if len(self._few) > _FEW:
-                self._many = tempfile.TemporaryFile("w+", encoding="utf-8", newline="")
+                self._many = tempfile.TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115 - it is closed once it was handed over
                 self._write = csv.writer(self._many, lineterminator="\n").writerows
                 self._write(self._few)
                 self._few.clear()

@@ -37,9 +37,15 @@ def judged(attempt: Attempt) -> str | None:
 
 def _life(said: Any) -> Life:
     try:
-        process = Process(
-            **{"time_namespace": "", **{n: said[n] for n in Process._fields if n in said}}
+        return owner.judge(
+            Process(
+                said["host"],
+                said["boot_id"],
+                said["pid_namespace"],
+                said.get("time_namespace", ""),
+                said["pid"],
+                said["started"],
+            )
         )
-        return owner.judge(process)
     except (TypeError, KeyError, AttributeError):
         return Life.UNKNOWN

@@ -16,7 +16,7 @@ from threading import RLock
 from typing import TypeVar
 
 from molexp.catalog import journals, register
-from molexp.catalog.engine import connect
+from molexp.catalog.engine import Connection, connect, damages
 from molexp.catalog.fold import EVERYTHING, Folder, Progress, Report
 from molexp.catalog.generation import Generation, Shelf, detach, locked
 from molexp.catalog.journals import Hints, Knowledge
@@ -73,19 +73,17 @@ class View:
         self._directory = Directory.open(path)
         self._shelf = Shelf(self._directory)
 
-    def ask(self, act: Callable[..., Answer]) -> Answer:
+    def ask(self, act: Callable[[Connection], Answer]) -> Answer:
         """What ``act`` gives for a connection that shows every acknowledged fact.
 
         A generation that turns out to be damaged is left alone, and another one asked.
         """
-        import _duckdb
-
         with self._lock:
             while True:
                 try:
                     self._refresh()
                     answer = act(self._connection)
-                except (_duckdb.IOException, _duckdb.InternalError, _duckdb.FatalException):
+                except damages():
                     if self._base is None:
                         raise
                     self._begin_again()
@@ -94,7 +92,7 @@ class View:
                     return answer
 
     @contextmanager
-    def present(self) -> Iterator[object]:
+    def present(self) -> Iterator[Connection]:
         """A connection that shows every acknowledged fact while the block runs."""
         with self._lock:
             yield self.ask(lambda connection: connection)

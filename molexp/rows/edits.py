@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from molexp.errors import MolexpError
+from molexp.late import late
 from molexp.rows.plain import SPELLINGS, Json
+
+if TYPE_CHECKING:
+    from molexp.rows import judge
+else:
+    judge = late("molexp.rows.judge")
 
 _FIXED = frozenset(
     ["format", "kind", "uid", "name", "created_at", "access", "params", "parameters"]
@@ -23,10 +29,8 @@ def edited(
         for each in sorted(edits, key=order):
             _apply(kind, said, each["patch"])
     except _DoubtError:
-        from molexp.rows.judge import edited as judged  # the records: for unusual edits alone
-
         raw = [json.dumps(each).encode() for each in edits]
-        text, refused = judged(kind, json.dumps(meta).encode(), raw, where)
+        text, refused = judge.edited(kind, json.dumps(meta).encode(), raw, where)
         problems += refused
         return json.loads(text)  # type: ignore[no-any-return]
     return said

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.errors import FormatError, MolexpError
+from molexp.late import late
 from molexp.model.codec import split_line
 from molexp.rows.edits import edited
 from molexp.rows.glance import Glance, read
 from molexp.rows.plain import SPELLINGS, Json, checked, document, is_plain_text, parse
+
+if TYPE_CHECKING:
+    from molexp.rows import live
+else:
+    live = late("molexp.rows.live")
 
 _KNOWN_LINES = frozenset(
     ["start", "asset", "input", "paused", "resumed", "metric", "message", "edit"]
@@ -158,9 +165,7 @@ class _Reader:
         attempt.beat = found.glance.files[path][2] / 1e9
         summed = [each for each in paths if each.startswith(_SUMMED, len(at) + 1)]
         if summed:
-            from molexp.rows.live import live  # the records of single lines: for what is at work
-
-            attempt.metrics, attempt.messages = live([self._data[each] for each in summed])
+            attempt.metrics, attempt.messages = live.live([self._data[each] for each in summed])
         return attempt
 
     def _owned(self, path: str, data: bytes, attempt: Attempt, entry: Json | None) -> None:
@@ -183,12 +188,12 @@ class _Reader:
         """The ledger of one who joined; what it says beyond ``size``, that of its end, is late."""
         data = self._data[path]
         parts = [(data, False)] if size is None else [(data[:size], False), (data[size:], True)]
-        for part, late in parts:
+        for part, is_late in parts:
             for line, said in self._lines(path, part, _OF_JOINED, has_ended=size is not None):
                 if line == "asset":
-                    attempt.assets[said["asset_id"]] = said, late
+                    attempt.assets[said["asset_id"]] = said, is_late
                 elif line == "input":
-                    attempt.inputs.append((said, late))
+                    attempt.inputs.append((said, is_late))
 
     def _lines(
         self, path: str, data: bytes, wanted: tuple[str, ...], *, has_ended: bool
@@ -271,9 +276,9 @@ def _offset(lines: list[bytes], index: int) -> int:
 
 def _measure(attempt: Attempt, manifest: dict[str, Json]) -> None:
     """Give what grew until the end, as a log does, the size and digest that it came to."""
-    for asset_id, (asset, late) in attempt.assets.items():
+    for asset_id, (asset, is_late) in attempt.assets.items():
         path = asset.get("path")
         if asset.get("content_hash") is None and path in manifest:
             entry = manifest[path]
             grown = {"size": entry["size"], "content_hash": entry.get("content_hash")}
-            attempt.assets[asset_id] = {**asset, **grown}, late
+            attempt.assets[asset_id] = {**asset, **grown}, is_late

@@ -11,7 +11,14 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from molexp.late import late
+
+if TYPE_CHECKING:
+    from molexp.rows import judge
+else:
+    judge = late("molexp.rows.judge")
 
 Json = dict[str, Any]
 Test = Callable[[Any], object]
@@ -347,6 +354,4 @@ def document(source: str, raw: bytes, where: str) -> Json:
 
 def checked(source: str, raw: bytes, where: str) -> Json:
     """The same by the record of that kind, which is asked about whatever is odd."""
-    from molexp.rows.judge import judged
-
-    return json.loads(judged(source, raw, where))  # type: ignore[no-any-return]
+    return json.loads(judge.judged(source, raw, where))  # type: ignore[no-any-return]
