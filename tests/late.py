@@ -15,6 +15,7 @@ _OF_HANDLES = {
         "molexp.workspace.library",
     ],
     "workspace": [
+        "molexp.catalog.catalog",
         "molexp.lifecycle.reaping",
         "molexp.lifecycle.removal",
         "molexp.lifecycle.scopes",

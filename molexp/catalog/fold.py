@@ -18,13 +18,13 @@ from molexp.catalog.engine import STORAGE, Connection, translated
 from molexp.catalog.generation import Generation, Shelf, collect, make_name, save_state
 from molexp.catalog.journals import Hints, Knowledge
 from molexp.catalog.load import Loader, drop
-from molexp.catalog.owners import here, is_dead
 from molexp.disk import door, layout, owner
 from molexp.disk.beneath import Directory
 from molexp.disk.journal import MARK_PREFIX, make_mark
 from molexp.errors import MolexpError, NotFoundError
 from molexp.rows.gather import KINDS, Gathered, gather
 from molexp.rows.glance import glance
+from molexp.rows.owners import here, is_dead
 from molexp.rows.scopes import SUBTREE, Parts, scopes
 
 EVERYTHING = "**"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
@@ -31,18 +30,18 @@ class Source(Protocol):
         """The directory of the workspace."""
         ...
 
-    def present(self) -> AbstractContextManager[Connection]:
-        """A connection whose views are named like the tables; this thread's for that block."""
+    def ask(self, act: Callable[[Connection], Answer]) -> Answer:
+        """What ``act`` gives for a connection whose views are named like the tables.
+
+        It may be called again for another connection, where the first turned out to be damaged.
+        """
         ...
 
 
 def asked(source: Source, act: Callable[[Connection], Answer]) -> Answer:
     """What ``act`` finds by a connection; raises CatalogError where the engine cannot answer."""
-    with (
-        translated("the catalog cannot answer", "run `molexp rebuild`"),
-        source.present() as connection,
-    ):
-        return act(connection)
+    with translated("the catalog cannot answer", "run `molexp rebuild`"):
+        return source.ask(act)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

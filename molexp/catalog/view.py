@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from threading import RLock
@@ -21,13 +21,13 @@ from molexp.catalog.fold import EVERYTHING, Folder, Progress, Report
 from molexp.catalog.generation import Generation, Shelf, detach, locked
 from molexp.catalog.journals import Hints, Knowledge
 from molexp.catalog.load import Loader, drop, make_tables
-from molexp.catalog.owners import here, judged
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.disk.journal import make_mark
 from molexp.errors import CatalogError, MolexpError, NotFoundError, StorageError
 from molexp.rows.gather import KINDS, Gathered, gather
 from molexp.rows.glance import glance, mark_of
+from molexp.rows.owners import here, judged
 from molexp.rows.scopes import SUBTREE, Parts, path_of, scopes
 from molexp.rows.tables import tables
 
@@ -90,12 +90,6 @@ class View:
                 else:
                     self._fold_if_due()
                     return answer
-
-    @contextmanager
-    def present(self) -> Iterator[Connection]:
-        """A connection that shows every acknowledged fact while the block runs."""
-        with self._lock:
-            yield self.ask(lambda connection: connection)
 
     def rebuild(self, progress: Progress | None = None) -> Report:
         """Make a generation from the files alone; raises CatalogError and StorageError."""

@@ -20,6 +20,8 @@ from molexp.model.names import slug
 from molexp.workspace.scope import Scope
 
 if TYPE_CHECKING:
+    from molexp.catalog import catalog as catalogs
+    from molexp.catalog.fold import Report
     from molexp.lifecycle import reaping, removal, scopes, survey
     from molexp.lifecycle import site as sites
     from molexp.model import scope as records
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from molexp.workspace import trash as trashes
 else:
     assets = late("molexp.workspace.assets")
+    catalogs = late("molexp.catalog.catalog")
     experiment = late("molexp.workspace.experiment")
     listing = late("molexp.workspace.listing")
     projects = late("molexp.workspace.project")
@@ -72,6 +75,7 @@ class Workspace(Scope["records.WorkspaceMeta"]):
         self._name, self._access = name, access
         self._durability: Durability = durability
         self._open: sites.Site | None = None
+        self._catalog: catalogs.Catalog | None = None
         self._projects: WeakValueDictionary[str, projects.Project] = WeakValueDictionary()
         super().__init__(self, Address())
 
@@ -188,6 +192,19 @@ class Workspace(Scope["records.WorkspaceMeta"]):
         return found  # type: ignore[no-any-return]
 
     @property
+    def catalog(self) -> catalogs.Catalog:
+        """All that is recorded, to be asked; raises NotFoundError if nothing was made yet."""
+        if self._catalog is None:
+            if not _is_there(self.root):
+                self.site()  # it says what is wrong
+            self._catalog = catalogs.Catalog(self.root)
+        return self._catalog
+
+    def sync(self) -> Report:
+        """Find what was changed by hand: edited, copied in, moved, deleted."""
+        return self.catalog.sync()
+
+    @property
     def trash(self) -> trashes.Trash:
         """What was removed from it, until it is emptied."""
         return trashes.Trash(self.site)
@@ -233,6 +250,8 @@ class Workspace(Scope["records.WorkspaceMeta"]):
             session.check_unused(self._open)
             self._open.close()
             self._open = None
+        if self._catalog is not None:
+            self._catalog.close()
 
     def __enter__(self) -> Self:
         return self
