@@ -71,7 +71,7 @@ def _leave(ctx: me.RunContext, number: int) -> None:
 
 def ask(source: View, table: str) -> Query:
     """A query of a table."""
-    return Query(source, table)  # type: ignore[arg-type]  # it presents a connection
+    return Query(source, table)
 
 
 def view(workspace: me.Workspace) -> View:
