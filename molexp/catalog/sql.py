@@ -26,7 +26,7 @@ from typing import Any, NoReturn, cast
 from uuid import UUID
 from weakref import finalize
 
-from molexp.catalog.engine import Connection
+from molexp.catalog.engine import Connection, lock
 from molexp.catalog.view import View
 from molexp.disk import layout
 from molexp.errors import CatalogError, MolexpError, QueryError
@@ -49,19 +49,6 @@ _LOST = (OSError, EOFError, ValueError, RecursionError)  # what a child that die
 # All that a child needs of the environment: what is not here cannot be found there.
 _KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "USER", "LOGNAME")
 _KEPT_PREFIXES = ("XDG_", "MOLEXP_", "PYTHON")
-
-# What locks an engine: no file, no network, no extension, and no way to change that again.
-_LOCKS = (
-    "SET autoinstall_known_extensions = false",
-    "SET autoload_known_extensions = false",
-    "SET allow_community_extensions = false",
-    "SET python_enable_replacements = false",
-    "SET temp_directory = ''",
-    "SET enable_external_access = false",
-    "SET disabled_filesystems = 'LocalFileSystem'",
-    "SET lock_configuration = true",
-    "BEGIN TRANSACTION READ ONLY",
-)
 
 _READS_ONLY = "SQL here reads the tables of the catalog, and does nothing else"
 _ZONED = "TIMESTAMP WITH TIME ZONE"
@@ -126,13 +113,7 @@ class Sandbox:
         Raises QueryError for what is no query, or has more rows than ``most``, and CatalogError if
         it takes longer than ``timeout`` seconds or too much memory. Ctrl-C ends it at once.
         """
-        if not isinstance(statement, str) or not _is_writable(statement):
-            raise QueryError(
-                f"{statement!r} is no SQL",
-                cure="give a text that UTF-8 can write",
-                field="statement",
-                near=[],
-            )
+        _check_is_text(statement)
         given = None if parameters is None else _pack(parameters)
         request = json.dumps({"sql": statement, "parameters": given, "most": most}).encode()
         until = time.monotonic() + timeout
@@ -296,11 +277,9 @@ def _error(code: str, message: str, cure: str) -> MolexpError:
     return CatalogError(message, cure=cure)
 
 
-def _is_writable(text: str) -> bool:
-    try:
-        return bool(text.encode()) or not text
-    except UnicodeEncodeError:
-        return False
+def _check_is_text(statement: object) -> None:
+    if not isinstance(statement, str) or statement.encode("utf-8", "ignore").decode() != statement:
+        raise QueryError(f"{statement!r} is no SQL", cure="give a text that UTF-8 can write")
 
 
 def _pack(value: Any) -> Any:
@@ -410,8 +389,7 @@ def answered(view: View, request: Mapping[str, Any]) -> list[bytes]:
     parameters = _unpack(request["parameters"])
     with view.present() as shown:
         connection = cast(Connection, shown)
-        for lock in _LOCKS:
-            connection.execute(lock)
+        lock(connection)
         try:
             with _confined():
                 return [*_run(connection, request["sql"], parameters, request["most"])]
@@ -453,7 +431,7 @@ def _refused(what: str) -> QueryError:
 def _confined() -> Iterator[None]:
     """For this block the process can make no file longer, and take only so much memory."""
     limits = {resource.RLIMIT_FSIZE: 0}
-    with suppress(OSError), open("/proc/self/statm", encoding="ascii") as file:
+    with suppress(OSError), open("/proc/self/statm", "rb") as file:
         pages = int(file.read().split()[0])
         limits[resource.RLIMIT_AS] = pages * resource.getpagesize() + MEMORY
     before = {each: resource.getrlimit(each) for each in limits}
