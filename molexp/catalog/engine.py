@@ -49,6 +49,22 @@ def translated(doing: str, cure: str) -> Iterator[None]:
         raise CatalogError(f"{doing}: {said}", cure=cure) from error
 
 
+def may_be_damage(error: Exception) -> bool:
+    """Whether the engine may have raised this for the bytes that it found, not for a question.
+
+    That a checksum is wrong has no class of its own: then it is an Error, and nothing more exact.
+    """
+    import _duckdb
+
+    troubles = (
+        _duckdb.IOException,
+        _duckdb.SerializationException,
+        _duckdb.InternalError,
+        _duckdb.FatalException,
+    )
+    return type(error) is _duckdb.Error or isinstance(error, troubles)
+
+
 def quoted(name: str) -> str:
     """A name as SQL spells it, whatever it holds."""
     return '"' + name.replace('"', '""') + '"'
