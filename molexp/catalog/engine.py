@@ -55,11 +55,6 @@ def refusals() -> type[Exception]:
     return _duckdb.Error
 
 
-def damages() -> tuple[type[Exception], ...]:
-    """What it raises when a file is not what it wrote, or when it can go on no more."""
-    return _duckdb.IOException, _duckdb.InternalError, _duckdb.FatalException
-
-
 def lock(connection: Connection) -> None:
     """Let a database only be read from now on, and no file, network or extension be reached.
 
@@ -78,6 +73,20 @@ def translated(doing: str, cure: str) -> Iterator[None]:
     except refusals() as error:
         said = str(error).partition("\n")[0]
         raise CatalogError(f"{doing}: {said}", cure=cure) from error
+
+
+def may_be_damage(error: Exception) -> bool:
+    """Whether the engine may have raised this for the bytes that it found, not for a question.
+
+    That a checksum is wrong has no class of its own: then it is an Error, and nothing more exact.
+    """
+    troubles = (
+        _duckdb.IOException,
+        _duckdb.SerializationException,
+        _duckdb.InternalError,
+        _duckdb.FatalException,
+    )
+    return type(error) is _duckdb.Error or isinstance(error, troubles)
 
 
 def quoted(name: str) -> str:

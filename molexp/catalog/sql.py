@@ -22,11 +22,11 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
 from decimal import Decimal
 from threading import Lock, Thread
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 from uuid import UUID
 from weakref import finalize
 
-from molexp.catalog.engine import Connection, lock
+from molexp.catalog.engine import Connection, lock, refusals
 from molexp.catalog.view import View
 from molexp.disk import layout
 from molexp.errors import CatalogError, MolexpError, QueryError
@@ -367,8 +367,7 @@ def _another(root: str, access: str, view: View | None) -> View | None:
         if view is not None:
             view.close()
         view = View(root, layout.ACCESS[access])
-        with view.present():
-            return view
+        return view.ask(lambda _: view)
     return None
 
 
@@ -384,38 +383,44 @@ def _failure(error: MolexpError) -> bytes:
 
 def answered(view: View, request: Mapping[str, Any]) -> list[bytes]:
     """The messages that answer a request; the view is of no use after it. Raises MolexpError."""
-    import _duckdb
-
     parameters = _unpack(request["parameters"])
-    with view.present() as shown:
-        connection = cast(Connection, shown)
+
+    def act(connection: Connection) -> list[bytes]:
         lock(connection)
-        try:
-            with _confined():
-                return [*_run(connection, request["sql"], parameters, request["most"])]
-        except (MemoryError, _duckdb.OutOfMemoryException):
-            raise CatalogError(
-                "the query needs more memory than it may have",
-                cure="ask for less: fewer columns, a WHERE, a LIMIT",
-            ) from None
-        except (_duckdb.PermissionException, _duckdb.TransactionException) as error:
-            raise _refused(_said(error)) from None
-        except (_duckdb.IOException, _duckdb.InternalException, _duckdb.FatalException) as error:
-            raise CatalogError(
-                f"the catalog cannot answer: {_said(error)}", cure="run `molexp rebuild`"
-            ) from None
-        except MolexpError:
-            raise
-        except (_duckdb.Error, TypeError, ValueError, RuntimeError) as error:
-            if "pytz" in str(error):
-                raise QueryError(
-                    "a time with a zone stands within a list or another value",
-                    cure="cast it: `x::TIMESTAMP` is the same moment in UTC",
-                ) from None
-            raise QueryError(
-                _said(error),
-                cure="correct it: `SHOW TABLES` says what there is, `DESCRIBE runs` what of each",
-            ) from None
+        with _confined():
+            return [*_run(connection, request["sql"], parameters, request["most"])]
+
+    try:
+        return view.ask(act, folds=False)
+    except MolexpError:
+        raise
+    except (MemoryError, refusals(), TypeError, ValueError, RuntimeError) as error:
+        raise _explained(error) from None
+
+
+def _explained(error: BaseException) -> MolexpError:
+    """What the engine said of a query, by what its author can do."""
+    kind = type(error).__name__
+    if kind in ("MemoryError", "OutOfMemoryException"):
+        return CatalogError(
+            "the query needs more memory than it may have",
+            cure="ask for less: fewer columns, a WHERE, a LIMIT",
+        )
+    if kind in ("PermissionException", "TransactionException"):
+        return _refused(_said(error))
+    if kind in ("IOException", "InternalException", "FatalException"):
+        return CatalogError(
+            f"the catalog cannot answer: {_said(error)}", cure="run `molexp rebuild`"
+        )
+    if "pytz" in str(error):
+        return QueryError(
+            "a time with a zone stands within a list or another value",
+            cure="cast it: `x::TIMESTAMP` is the same moment in UTC",
+        )
+    return QueryError(
+        _said(error),
+        cure="correct it: `SHOW TABLES` says what there is, `DESCRIBE runs` what of each",
+    )
 
 
 def _said(error: BaseException) -> str:
