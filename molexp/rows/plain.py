@@ -100,9 +100,9 @@ TEXT = Check({str: None})
 UID = Check({str: _UID})
 DIGEST = Check({str: _DIGEST, _NULL: None})
 TIME = Check({str: _is_time})
-COUNT = Check({int: lambda value: 0 <= value <= _MAX})
-ORDINAL = Check({int: lambda value: 1 <= value <= _MAX})
-INTEGER = Check({int: lambda value: -_MAX <= value <= _MAX})
+COUNT = Check({int: range(_MAX + 1).__contains__})
+ORDINAL = Check({int: range(1, _MAX + 1).__contains__})
+INTEGER = Check({int: range(-_MAX, _MAX + 1).__contains__})
 NUMBER = Check({int: None, float: None, str: ("NaN", "Infinity", "-Infinity").__contains__})
 FLAG = Check({bool: None})
 OBJECT = Check({dict: None})
@@ -141,7 +141,12 @@ class Spelling:
             tests = self._learn(shape, document)
         if tests is None:
             return False
-        return all(test(document[name]) for name, test in tests)
+        for name, test in tests:  # no generator: this is asked of every document
+            if not test(document[name]):
+                break
+        else:
+            return True
+        return False
 
     @property
     def members(self) -> frozenset[str]:
