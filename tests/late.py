@@ -41,6 +41,7 @@ LATE_IMPORTS = {
     ("molexp/disk/ledger.py", "molexp.model.asset"): "lines are read and appended without records",
     ("molexp/disk/ledger.py", "molexp.model.execution"): "likewise",
     ("molexp/disk/tree.py", "zipfile"): "only for a workspace that is an archive",
+    ("molexp/catalog/sql.py", "_duckdb"): "for the names of its errors, in the child alone",
     ("molexp/catalog/query.py", "molexp.catalog.results"): "who counts rows needs no record",
     **{
         (f"molexp/workspace/{file}.py", module): "who has a handle may want nothing but a query"

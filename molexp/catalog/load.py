@@ -128,7 +128,10 @@ def _insert(connection: Connection, target: str, table: Table, rows: Rows) -> No
             f"unnest(${number}::{kind}[]) AS {quoted(name)}"
             for number, (name, kind) in enumerate(taken.items(), 1)
         )
-        columns = [list(column) for column in zip(*rows, strict=True)]
+        columns = [
+            _handed_over(column, kind)
+            for column, kind in zip(zip(*rows, strict=True), taken.values(), strict=True)
+        ]
         connection.execute(f"{insert} (SELECT {each})", columns)
         return
     kinds = ", ".join(f"'{name}': '{kind}'" for name, kind in taken.items())
@@ -140,6 +143,13 @@ def _insert(connection: Connection, target: str, table: Table, rows: Rows) -> No
             " delim = ',', quote = '\"', escape = '\"', new_line = '\\n',"
             f" max_line_size = {1 << 26}, columns = {{{kinds}}})"
         )
+
+
+def _handed_over(values: tuple[object, ...], kind: str) -> list[object]:
+    """In a list, the engine's older releases take what is not a number for nothing at all."""
+    if kind == "DOUBLE":
+        return ["nan" if each != each else each for each in values]
+    return list(values)
 
 
 def _taken(kind: str) -> str:
