@@ -151,7 +151,10 @@ class _Rows:
                 f"unnest(${number}::{kind}[]) AS {quoted(name)}"
                 for number, (name, kind) in enumerate(taken.items(), 1)
             )
-            rows = [list(column) for column in zip(*few, strict=True)]
+            rows = [
+                _handed_over(column, kind)
+                for column, kind in zip(zip(*few, strict=True), taken.values(), strict=True)
+            ]
             connection.execute(f"{insert} (SELECT {each})", rows)
             self._few, self._odd = [], []
 
@@ -179,6 +182,13 @@ class _Rows:
 def _nameless() -> IO[str]:
     """A file that nobody else can open, and that is gone with its descriptor."""
     return tempfile.TemporaryFile("w+", encoding="utf-8", newline="")
+
+
+def _handed_over(values: tuple[object, ...], kind: str) -> list[object]:
+    """In a list, the engine's older releases take what is not a number for nothing at all."""
+    if kind == "DOUBLE":
+        return ["nan" if each != each else each for each in values]
+    return list(values)
 
 
 def _taken(kind: str) -> str:
