@@ -221,7 +221,7 @@ def locked(shelf: Shelf, mode: int) -> Iterator[bool]:
     try:
         with shelf.open_home(mode) as home:
             fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=home.fd)
-    except OSError:
+    except (OSError, MolexpError):
         yield True
         return
     try:

@@ -39,6 +39,9 @@ MANY = 200
 RESTS = 10.0
 """How many times its last cost goes by before this process folds again."""
 
+FAILED_RESTS = 300.0
+"""How many seconds go by before it folds again where that failed."""
+
 _ROUNDS = 50  # of looking, where everything changes all the time
 
 _OVER = "over"
@@ -69,7 +72,6 @@ class View:
         self._knowledge = Knowledge()
         self._was_alarmed = False
         self._rests_until = 0.0
-        self._can_fold = True
         self._directory = Directory.open(path)
         self._shelf = Shelf(self._directory)
 
@@ -117,7 +119,10 @@ class View:
 
         A mark that no generation knows lets everybody look at everything, until one knows it.
         """
-        with self._directory.make(layout.JOURNAL, self._modes.directory) as directory:
+        with (
+            suppress(NotFoundError, FileNotFoundError),  # removed meanwhile: that says the same
+            self._directory.make(layout.JOURNAL, self._modes.directory) as directory,
+        ):
             make_mark(directory, self._modes.file)
         return self.fold()
 
@@ -399,7 +404,7 @@ class View:
             self._fold()
 
     def _may_fold(self) -> bool:
-        return self._can_fold and time.monotonic() >= self._rests_until
+        return time.monotonic() >= self._rests_until
 
     def _fold(self) -> bool:
         """Fold, unless somebody else does at this moment; whether there is a new generation."""
@@ -410,11 +415,10 @@ class View:
                     return False
                 self._folder().fold(self._base)
         except (CatalogError, StorageError, OSError):
-            self._can_fold = False  # it is only slower without
+            self._rests_until = time.monotonic() + FAILED_RESTS  # it is only slower without
             return False
-        finally:
-            took = time.monotonic() - began
-            self._rests_until = time.monotonic() + RESTS * took
+        now = time.monotonic()
+        self._rests_until = now + RESTS * (now - began)
         return True
 
     def _is_large(self) -> bool:
