@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime
+from math import isfinite
 from typing import Any, Final
 
 Json = dict[str, Any]
@@ -18,7 +19,10 @@ Check = Callable[[Any], bool]
 
 _UID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII).fullmatch
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII).fullmatch
-_MAX = 2**63 - 1
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", re.ASCII).fullmatch
+_LEAST, _MAX = -(2**63), 2**63 - 1
+_MAX_DEPTH = 90  # a record takes a few levels more, and says so
+_MAX_MESSAGES = 1000
 
 
 def _text(value: Any) -> bool:
@@ -34,13 +38,13 @@ def _digest(value: Any) -> bool:
 
 
 def _time(value: Any) -> bool:
-    if type(value) is not str or value[-1:] != "Z" or value[10:11] != "T":
+    if type(value) is not str or _TIME(value) is None:
         return False
     try:
         datetime.fromisoformat(value)
     except ValueError:
         return False
-    return len(value) in (20, 27)
+    return True
 
 
 def _count(value: Any) -> bool:
@@ -51,12 +55,42 @@ def _version(value: Any) -> bool:
     return type(value) is int and 1 <= value <= _MAX
 
 
+def _integer(value: Any) -> bool:
+    return type(value) is int and _LEAST <= value <= _MAX
+
+
+def _flag(value: Any) -> bool:
+    return type(value) is bool
+
+
+def _free(value: Any, depth: int = 0) -> bool:
+    """Whether it is any JSON value, and no number in it that JSON cannot say again."""
+    kind = type(value)
+    if kind is float:
+        return isfinite(value)
+    if kind is dict or kind is list:
+        if depth == _MAX_DEPTH:
+            return False
+        for each in value.values() if kind is dict else value:
+            if not _free(each, depth + 1):
+                return False
+    return True
+
+
 def _object(value: Any) -> bool:
-    return type(value) is dict
+    return type(value) is dict and _free(value)
 
 
-def _list(value: Any) -> bool:
-    return type(value) is list
+def _list_of(check: Check) -> Check:
+    return lambda value: type(value) is list and all(map(check, value))
+
+
+def _mapping_to(check: Check) -> Check:
+    return lambda value: type(value) is dict and all(map(check, value.values()))
+
+
+def _one_of(*values: str) -> Check:
+    return lambda value: type(value) is str and value in values
 
 
 def _tags(value: Any) -> bool:
@@ -65,10 +99,6 @@ def _tags(value: Any) -> bool:
 
 def _empty(value: Any) -> bool:
     return not value and type(value) is dict
-
-
-def _anything(value: Any) -> bool:
-    return True
 
 
 def _or_null(check: Check) -> Check:
@@ -87,7 +117,7 @@ def _owner(value: Any) -> bool:
 
 def _producer(value: Any) -> bool:
     return value is None or (
-        type(value) is dict
+        _object(value)
         and all(check(value[name]) for name, check in _PRODUCER.items() if name in value)
     )
 
@@ -101,21 +131,29 @@ def _problem(value: Any) -> bool:
     )
 
 
+def _number(value: Any) -> bool:
+    return _integer(value) or (type(value) is float and isfinite(value))
+
+
 def _metrics(value: Any) -> bool:
     return type(value) is dict and all(
         type(each) is dict
-        and type(each.get("count")) is int
-        and all(type(each.get(name)) in (int, float) for name in ("first", "last", "min", "max"))
+        and _count(each.get("count"))
+        and all(_number(each.get(name)) for name in ("first", "last", "min", "max"))
         for each in value.values()
     )
 
 
 def _messages(value: Any) -> bool:
-    return type(value) is list and all(
-        type(each) is dict
-        and _time(each.get("at"))
-        and all(type(each.get(name)) is str for name in ("level", "logger", "text"))
-        for each in value
+    return (
+        type(value) is list
+        and len(value) <= _MAX_MESSAGES
+        and all(
+            type(each) is dict
+            and _time(each.get("at"))
+            and all(type(each.get(name)) is str for name in ("level", "logger", "text"))
+            for each in value
+        )
     )
 
 
@@ -127,7 +165,7 @@ def _manifest(value: Any) -> bool:
             or type(each.get("path")) is not str
             or each["path"] <= before
             or not _count(each.get("size"))
-            or type(each.get("mtime_ns")) is not int
+            or not _integer(each.get("mtime_ns"))
             or not _digest(each.get("content_hash"))
         ):
             return False
@@ -157,10 +195,7 @@ class Spelling:
         if not self._needed <= document.keys():
             return False
         known = self._known
-        for name, value in document.items():
-            if name in known and not known[name](value):
-                return False
-        return True
+        return all(known.get(name, _free)(value) for name, value in document.items())
 
     @property
     def members(self) -> frozenset[str]:
@@ -186,6 +221,9 @@ def _scope(kind: str, **known: Check) -> Spelling:
     )
 
 
+# Of these a record asks nothing but what is said here; any other kind may have rules of its own.
+_PLAIN_KINDS = ("artifact", "log", "checkpoint", "error_trace", "execution_state", "output")
+
 _ASSET: dict[str, Check] = {"asset_id": _uid, "kind": _text, "name": _text, "created_at": _time}
 _OF_ASSETS: dict[str, Check] = {
     "version": _version,
@@ -199,15 +237,55 @@ _OF_ASSETS: dict[str, Check] = {
 }
 _WORKFLOW: Check = _or_null(
     lambda value: (
-        type(value) is dict and all(each is None or type(each) is str for each in value.values())
+        type(value) is dict
+        and all(each is None or type(each) is str for each in value.values())
+        and _digest(value.get("object"))
     )
+)
+_CODE = Spelling(
+    {"source": _one_of("git", "files")},
+    {
+        **dict.fromkeys(("commit", "branch", "tag", "remote"), _or_null(_text)),
+        "dirty": _or_null(_flag),
+        "patch": _digest,
+        "files": _list_of(
+            Spelling(
+                {"path": _text, "size": _count, "mtime_ns": _integer},
+                {"object": _digest, "left_out": _or_null(_text)},
+            ).holds
+        ),
+    },
+)
+_ENVIRONMENT = Spelling(
+    {"python": _text, "platform": _text},
+    {
+        "executable": _or_null(_text),
+        "argv": _list_of(_text),
+        "cwd": _or_null(_text),
+        "packages": _digest,
+        "lock_files": _mapping_to(lambda value: value is not None and _digest(value)),
+        "variables": _mapping_to(_text),
+        "hardware": _object,
+    },
+)
+_SNAPSHOT = Spelling(
+    {},
+    {
+        "code": _or_null(_CODE.holds),
+        "environment": _or_null(_ENVIRONMENT.holds),
+        "problems": _list_of(_text),
+    },
 )
 
 SPELLINGS: Final[dict[str, Spelling]] = {
-    "workspace": _scope("workspace", access=lambda value: value in ("private", "group")),
+    "workspace": _scope("workspace", access=_one_of("private", "group")),
     "project": _scope("project"),
     "experiment": _scope(
-        "experiment", params=_object, workflow=_WORKFLOW, n_replicas=_version, seeds=_list
+        "experiment",
+        params=_object,
+        workflow=_WORKFLOW,
+        n_replicas=_version,
+        seeds=_list_of(_integer),
     ),
     "run": _scope(
         "run", parameters=_object, workflow=_WORKFLOW, replica=_or_null(_count), deleted=_tags
@@ -220,9 +298,10 @@ SPELLINGS: Final[dict[str, Spelling]] = {
         {**_OF_ASSETS, "origin": _or_null(_text), "refers_to": _or_null(_uid)},
     ),
     "asset": Spelling(
-        _ASSET,
+        {**_ASSET, "kind": _one_of(*_PLAIN_KINDS)},
         {
             **_OF_ASSETS,
+            "value": _free,
             "parent": _or_null(_uid),
             "step": _or_null(_count),
             "type": _text,
@@ -239,13 +318,13 @@ SPELLINGS: Final[dict[str, Spelling]] = {
             "at": _time,
         },
         {
-            "purpose": lambda value: value in ("run", "hold"),
-            "links": lambda value: type(value) is bool,
-            "durability": lambda value: value in ("power", "process"),
+            "purpose": _one_of("run", "hold"),
+            "links": _flag,
+            "durability": _one_of("power", "process"),
             "profile": _or_null(_text),
             "config": _object,
             "config_hash": _digest,
-            "snapshot": _object,
+            "snapshot": _SNAPSHOT.holds,
             "resumed_from": _or_null(_uid),
             "resumed_step": _or_null(_count),
         },
@@ -255,7 +334,7 @@ SPELLINGS: Final[dict[str, Spelling]] = {
         {
             "asset": _or_null(_uid),
             "name": _or_null(_text),
-            "value": _anything,
+            "value": _free,
             "path": _or_null(_text),
             "content_hash": _digest,
             "task": _or_null(_text),
@@ -265,7 +344,7 @@ SPELLINGS: Final[dict[str, Spelling]] = {
         {
             "format": _is(1),
             "uid": _uid,
-            "status": lambda value: value in ("succeeded", "failed", "cancelled", "suspended"),
+            "status": _one_of("succeeded", "failed", "cancelled", "suspended"),
             "ended_at": _time,
         },
         {
