@@ -65,6 +65,13 @@ def lock(connection: Connection) -> None:
         connection.execute(each)
 
 
+def leak(connection: Connection) -> None:
+    """Never let go of a connection: a forked child that did would wait for its parent's threads."""
+    import ctypes  # heavy, and for forked children alone
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+
 @contextmanager
 def translated(doing: str, cure: str) -> Iterator[None]:
     """What the engine raises in the block, as a CatalogError that says how it is cured."""

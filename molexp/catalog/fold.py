@@ -34,9 +34,11 @@ _CHUNK = 1 << 22
 
 _MISPLACED = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
 
-# The file system's clock is not asked where nothing can be written; what changed in the last
-# minute by this one is read again.
-_TICK_NS = 60 * 10**9
+TICK_NS = 60 * 10**9
+"""More than any file system's clock takes to tick, or differs from this host's.
+
+That clock is not asked where nothing can be written: what changed so lately is read again.
+"""
 
 
 @dataclass
@@ -118,7 +120,7 @@ class Folder:
     def _moment(self) -> int:
         """Now, by the file system's clock; a mark is there from now on."""
         if not self._in_place:
-            return time.time_ns() - _TICK_NS
+            return time.time_ns() - TICK_NS
         with self._root.make(layout.JOURNAL, self._modes.directory) as directory:
             if not any(each.startswith(MARK_PREFIX) for each in directory.names()):
                 make_mark(directory, self._modes.file)

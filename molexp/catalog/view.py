@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from itertools import count
 from threading import RLock
 from typing import TypeVar
+from weakref import WeakSet
 
 from molexp.catalog import journals, register
-from molexp.catalog.engine import Connection, connect, may_be_damage, refusals
-from molexp.catalog.fold import EVERYTHING, Folder, Progress, Report
+from molexp.catalog.engine import Connection, connect, leak, may_be_damage, refusals
+from molexp.catalog.fold import EVERYTHING, TICK_NS, Folder, Progress, Report
 from molexp.catalog.generation import Generation, Shelf, detach, is_whole, locked
 from molexp.catalog.journals import Hints, Knowledge
 from molexp.catalog.load import Loader, drop, make_tables
@@ -26,7 +27,7 @@ from molexp.disk.beneath import Directory
 from molexp.disk.journal import make_mark
 from molexp.errors import CatalogError, MolexpError, NotFoundError, StorageError
 from molexp.rows.gather import KINDS, Gathered, gather
-from molexp.rows.glance import glance, mark_of
+from molexp.rows.glance import Glance, glance, mark_of
 from molexp.rows.owners import here, judged
 from molexp.rows.scopes import SUBTREE, Parts, path_of, scopes
 from molexp.rows.tables import tables
@@ -53,6 +54,8 @@ class _Overlaid:
 
     found: Gathered
     states: tuple[str | None, ...]
+    is_settled: bool
+    """Whether the times of its directories are so old that a new name would show in them."""
 
     @property
     def scope(self) -> int:
@@ -68,12 +71,14 @@ class View:
         self._modes = modes
         self._lock = RLock()
         self._pid = 0
+        self._looked_ns = 0
         self._base: Generation | None = None
         self._knowledge = Knowledge()
         self._was_alarmed = False
         self._rests_until = 0.0
         self._directory = Directory.open(path)
         self._shelf = Shelf(self._directory)
+        _views.add(self)
 
     def ask(self, act: Callable[[Connection], Answer], *, folds: bool = True) -> Answer:
         """What ``act`` gives for a connection that shows every acknowledged fact.
@@ -132,9 +137,16 @@ class View:
             self._close()
             self._directory.close()
 
+    def leave_to_parent(self) -> None:
+        """Begin anew in a forked child: neither the connection nor the lock may be touched here."""
+        self._lock = RLock()
+        if self._pid:
+            leak(self._connection)
+            self._pid, self._base = 0, None
+
     def _open(self) -> None:
-        """Connect, in this process: a forked child shares no connection."""
-        if self._pid == os.getpid():
+        """Connect, in this process."""
+        if self._pid:
             return
         self._connection = connect()
         self._connection.execute(f"CREATE SCHEMA {_OVER}")
@@ -145,7 +157,7 @@ class View:
         self._settle_on(None)
 
     def _close(self) -> None:
-        if self._pid == os.getpid():
+        if self._pid:
             self._connection.close()
             if self._base is not None:
                 os.close(self._base.fd)
@@ -264,6 +276,7 @@ class View:
     def _look(self, prefixes: set[str]) -> dict[str, tuple[int, ...]]:
         """Read again what has changed at prefixes; which scopes were there before that."""
         seen = self._survey(prefixes)
+        self._looked_ns = time.time_ns()
         found: set[Parts] = set()
         changed: list[Gathered] = []
         self._know(prefixes)
@@ -294,12 +307,14 @@ class View:
         try:
             seen = glance(directory, KINDS[len(address)])
             found.add(address)
-            is_open = "/".join(address) in self._open_ones
-            if overlaid is not None and overlaid.found.glance == seen and not is_open:
-                return
-            is_folded = overlaid is None and entry is not None and not is_open
-            if is_folded and entry is not None and entry.signature == seen.signature:
-                return
+            if overlaid is not None:
+                if overlaid.found.glance == seen and _has_same_states(overlaid):
+                    overlaid.is_settled = self._is_settled(seen)
+                    return
+            elif entry is not None and entry.signature == seen.signature:
+                is_open = "/".join(address) in self._open_ones
+                if not is_open and entry.scope not in self._hidden:  # else it was gone for a while
+                    return
             if overlaid is not None:
                 number = overlaid.scope
             else:
@@ -311,7 +326,13 @@ class View:
             return  # it cannot be looked into: `problems()` tells of it
 
     def _is_same(self, address: Parts, overlaid: _Overlaid) -> bool:
-        """Whether what is over the generation still says what the files of a scope say."""
+        """Whether what is over the generation still says what the files of a scope say.
+
+        That takes a call for each of them. It is not asked while a directory may get another name
+        without another time: a clock that ticks once a second gives the same one to all of it.
+        """
+        if not overlaid.is_settled:
+            return False
         base, fd = path_of(address) or ".", self._directory.fd
         found = overlaid.found
         for marks in (found.glance.directories, found.glance.files):
@@ -322,10 +343,11 @@ class View:
                     return False
                 if mark_of(status) != mark:
                     return False
-        for attempt in found.unended:  # an end may come within the tick of the last look
-            if _inode(f"{base}/{layout.execution_name(attempt.number)}/{layout.END}", fd):
-                return False
-        return tuple(map(judged, found.unended)) == overlaid.states
+        return _has_same_states(overlaid)
+
+    def _is_settled(self, seen: Glance) -> bool:
+        newest = max(ctime for *_, ctime in seen.directories.values())
+        return newest + TICK_NS < self._looked_ns
 
     def _know(self, prefixes: set[str]) -> None:
         """Ask the generation for what it has at prefixes."""
@@ -370,7 +392,7 @@ class View:
             states = tuple(map(judged, each.unended))
             for attempt, state in zip(each.unended, states, strict=True):
                 attempt.state = state or attempt.state
-            self._over[each.address] = _Overlaid(each, states)
+            self._over[each.address] = _Overlaid(each, states, self._is_settled(each.glance))
             if each.unended:
                 self._open_ones.add("/".join(each.address))
             else:
@@ -431,8 +453,24 @@ class View:
         return False
 
 
+def _has_same_states(overlaid: _Overlaid) -> bool:
+    """Whether those that may live are judged as they were."""
+    return tuple(map(judged, overlaid.found.unended)) == overlaid.states
+
+
 def _inode(path: str, fd: int) -> int:
     try:
         return os.stat(path, dir_fd=fd, follow_symlinks=False).st_ino
     except OSError:
         return 0
+
+
+_views: WeakSet[View] = WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for each in [*_views]:
+        each.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
