@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from molexp.cli.find import find_scope, find_workspace, root_around
+from molexp.cli.telling.around import find_workspace, root_around
+from molexp.cli.telling.find import find_scope
 from molexp.errors import FormatError, InvalidInputError, NotFoundError
 from molexp.workspace.workspace import Workspace
 
