@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from molexp.catalog import query
 from molexp.catalog.fold import Progress, Report
@@ -13,7 +14,14 @@ from molexp.catalog.view import View
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.errors import MolexpError
+from molexp.late import late
 from molexp.model.codec import MAX_RECORD_BYTES
+
+if TYPE_CHECKING:
+    from molexp.catalog import sql as sandboxes
+    from molexp.catalog.sql import Answer
+else:
+    sandboxes = late("molexp.catalog.sql")
 
 
 class Catalog:
@@ -25,6 +33,7 @@ class Catalog:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._root = os.fspath(root)
         self._view: View | None = None
+        self._sandbox: sandboxes.Sandbox | None = None
 
     def projects(self) -> Query:
         """All projects."""
@@ -72,6 +81,26 @@ class Catalog:
         """Executions by ``status``, ``scope`` and ``run``; ``recursive=True`` as for assets."""
         return query.query_executions(self._source(), **said)
 
+    def sql(
+        self,
+        statement: str,
+        parameters: Sequence[object] | Mapping[str, object] | None = None,
+        *,
+        timeout: float | None = None,
+        most: int | None = None,
+    ) -> Answer:
+        """What one SELECT over the tables finds, in a process that only reads and can be stopped.
+
+        ``parameters`` are the values for its ``?``, ``$1`` or ``$name``. Raises QueryError for what
+        is no query, or has more rows than ``most``, and CatalogError if it takes longer than
+        ``timeout`` seconds or too much memory. Ctrl-C ends it at once.
+        """
+        if self._sandbox is None:
+            self._sandbox = sandboxes.Sandbox(self._root, _access(self._root))
+        said = {"timeout": timeout, "most": most}
+        limits: dict[str, Any] = {name: each for name, each in said.items() if each is not None}
+        return self._sandbox.sql(statement, parameters, **limits)
+
     def rebuild(self, progress: Progress | None = None) -> Report:
         """Make the catalog anew from the files alone, and say what was found and what was wrong."""
         return self._source().rebuild(progress)
@@ -89,6 +118,9 @@ class Catalog:
         view, self._view = self._view, None
         if view is not None:
             view.close()
+        sandbox, self._sandbox = self._sandbox, None
+        if sandbox is not None:
+            sandbox.close()
 
     def _source(self) -> View:
         if self._view is None:

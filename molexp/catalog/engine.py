@@ -29,6 +29,18 @@ _SETTINGS = {
     "default_null_order": "'nulls_last'",
 }
 
+_LOCKS = (
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET allow_community_extensions = false",
+    "SET python_enable_replacements = false",
+    "SET temp_directory = ''",
+    "SET enable_external_access = false",
+    "SET disabled_filesystems = 'LocalFileSystem'",
+    "SET lock_configuration = true",
+    "BEGIN TRANSACTION READ ONLY",  # of what is in memory as well
+)
+
 
 def connect() -> Connection:
     """A database in memory, of which nothing is ever written to a disk by itself."""
@@ -43,9 +55,14 @@ def refusals() -> type[Exception]:
     return _duckdb.Error
 
 
-def damages() -> tuple[type[Exception], ...]:
-    """What it raises when a file is not what it wrote, or when it can go on no more."""
-    return _duckdb.IOException, _duckdb.InternalError, _duckdb.FatalException
+def lock(connection: Connection) -> None:
+    """Let a database only be read from now on, and no file, network or extension be reached.
+
+    Nothing undoes it, so that the database is of no use to anybody after that. What is attached
+    stays readable.
+    """
+    for each in _LOCKS:
+        connection.execute(each)
 
 
 @contextmanager
@@ -56,6 +73,20 @@ def translated(doing: str, cure: str) -> Iterator[None]:
     except refusals() as error:
         said = str(error).partition("\n")[0]
         raise CatalogError(f"{doing}: {said}", cure=cure) from error
+
+
+def may_be_damage(error: Exception) -> bool:
+    """Whether the engine may have raised this for the bytes that it found, not for a question.
+
+    That a checksum is wrong has no class of its own: then it is an Error, and nothing more exact.
+    """
+    troubles = (
+        _duckdb.IOException,
+        _duckdb.SerializationException,
+        _duckdb.InternalError,
+        _duckdb.FatalException,
+    )
+    return type(error) is _duckdb.Error or isinstance(error, troubles)
 
 
 def quoted(name: str) -> str:

@@ -206,7 +206,7 @@ class Folder:
             door.chmod(fd, self._modes.file)
         finally:
             os.close(fd)
-        number = base.number + 1 if base is not None else 1
+        number = self._shelf.next_number(base)
         with self._shelf.open_home(self._modes.directory) as catalog:
             door.rename(tmp.fd, name, catalog.fd, make_name(number))
             with suppress(MolexpError), self._root.enter(layout.JOURNAL) as directory:

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 import molexp
-from molexp.catalog.engine import Connection, literal, refusals
+from molexp.catalog.engine import Connection, connect, literal, refusals
 from molexp.catalog.journals import Knowledge
 from molexp.disk import door, layout
 from molexp.disk.beneath import Directory
@@ -29,6 +29,7 @@ YOUNG_SECONDS = 600.0
 """How many generations are kept, and for how long any is: readers may be about to open one."""
 
 _NAME = re.compile(r"catalog-([0-9]{8})-[0-9a-f]{12}\.duckdb")
+_HIGHEST = 10**8 - 1
 
 
 def fingerprint() -> str:
@@ -111,6 +112,12 @@ class Shelf:
         """Never use this one again: it is damaged."""
         self._useless.add(generation.name)
 
+    def next_number(self, base: Generation | None) -> int:
+        """The number of what is made from a generation: beyond those that are of no use."""
+        numbers = [base.number] if base is not None else []
+        numbers += [_number(name) for name in self._useless]
+        return min(max(numbers, default=0) + 1, _HIGHEST)
+
     def _directories(self) -> Iterator[Directory]:
         with suppress(MolexpError):
             yield self._root.enter(layout.CATALOG)
@@ -123,7 +130,7 @@ class Shelf:
             fd = directory.open_file(name)
         except (MolexpError, OSError):
             return None
-        number = int(name.split("-")[1])
+        number = _number(name)
         alias = f"g{fd}_{name[17:29]}"
         try:
             if not self._is_trusted(os.fstat(fd)):
@@ -138,7 +145,7 @@ class Shelf:
             except BaseException:
                 connection.execute(f"DETACH {alias}")
                 raise
-        except (refusals(), ValueError, KeyError, TypeError):
+        except (refusals(), ValueError, KeyError, TypeError, AttributeError):
             os.close(fd)
             return None
         return Generation(number, name, fd, alias, knowledge, packed)
@@ -151,11 +158,29 @@ class Shelf:
         return self._group is not None and status.st_gid == self._group
 
 
+def is_whole(generation: Generation) -> bool:
+    """Whether every row of it can be read, which tells damage from other trouble."""
+    connection = connect()
+    try:
+        connection.execute(f"ATTACH '{generation.path}' AS whole (READ_ONLY)")
+        for name in (*tables(), "ids", "scopes", "state"):
+            connection.execute(f"SELECT bit_xor(hash(t)) FROM whole.{name} AS t").fetchall()
+    except refusals():
+        return False
+    finally:
+        connection.close()
+    return True
+
+
 def detach(connection: Connection, generation: Generation) -> None:
     """Let go of a generation."""
     with suppress(refusals()):
         connection.execute(f"DETACH {generation.alias}")
     os.close(generation.fd)
+
+
+def _number(name: str) -> int:
+    return int(name.split("-")[1])
 
 
 def make_name(number: int) -> str:

@@ -11,9 +11,9 @@ from molexp.catalog.engine import Connection
 from molexp.lifecycle.place import Place
 from molexp.model.asset import Asset, parse_asset
 from molexp.model.codec import encode
-from molexp.model.found import FoundExecution, FoundExperiment, FoundProject, FoundRun
+from molexp.model.execution import FoundExecution
 from molexp.model.record import Record
-from molexp.model.scope import ScopeMeta
+from molexp.model.scope import FoundExperiment, FoundProject, FoundRun, ScopeMeta
 from molexp.rows.scopes import path_of
 
 Row = Mapping[str, Any]

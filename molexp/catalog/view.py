@@ -16,9 +16,9 @@ from threading import RLock
 from typing import TypeVar
 
 from molexp.catalog import journals, register
-from molexp.catalog.engine import Connection, connect, damages
+from molexp.catalog.engine import Connection, connect, may_be_damage, refusals
 from molexp.catalog.fold import EVERYTHING, Folder, Progress, Report
-from molexp.catalog.generation import Generation, Shelf, detach, locked
+from molexp.catalog.generation import Generation, Shelf, detach, is_whole, locked
 from molexp.catalog.journals import Hints, Knowledge
 from molexp.catalog.load import Loader, drop, make_tables
 from molexp.disk import layout
@@ -73,22 +73,25 @@ class View:
         self._directory = Directory.open(path)
         self._shelf = Shelf(self._directory)
 
-    def ask(self, act: Callable[[Connection], Answer]) -> Answer:
+    def ask(self, act: Callable[[Connection], Answer], *, folds: bool = True) -> Answer:
         """What ``act`` gives for a connection that shows every acknowledged fact.
 
-        A generation that turns out to be damaged is left alone, and another one asked.
+        A generation that turns out to be damaged is left alone, and another one asked. ``folds``
+        says that what many have to look at may be folded after the answer.
         """
         with self._lock:
+            is_second = False
             while True:
                 try:
                     self._refresh()
                     answer = act(self._connection)
-                except damages():
-                    if self._base is None:
+                except refusals() as error:
+                    if not may_be_damage(error) or (self._begin_again() and is_second):
                         raise
-                    self._begin_again()
+                    is_second = True
                 else:
-                    self._fold_if_due()
+                    if folds:
+                        self._fold_if_due()
                     return answer
 
     def rebuild(self, progress: Progress | None = None) -> Report:
@@ -98,9 +101,16 @@ class View:
     def fold(self, *, anew: bool = False, progress: Progress | None = None) -> Report:
         """Make a generation of all that is known now; raises CatalogError and StorageError."""
         with self._lock:
-            self._open()
-            self._settle_if_new()
-            return self._folder().fold(self._base, anew=anew, progress=progress)
+            is_second = False
+            while True:
+                try:
+                    self._open()
+                    self._settle_if_new()
+                    return self._folder().fold(self._base, anew=anew, progress=progress)
+                except CatalogError:
+                    if self._begin_again() and is_second:
+                        raise
+                    is_second = True
 
     def sync(self) -> Report:
         """Find what changed behind everybody's back, here and for all other readers.
@@ -136,13 +146,17 @@ class View:
                 os.close(self._base.fd)
         self._pid = 0
 
-    def _begin_again(self) -> None:
-        """Leave a damaged generation, and the engine that has met it."""
+    def _begin_again(self) -> bool:
+        """Leave an engine that is in trouble; whether that was not for a damaged generation."""
+        is_sound = True
         if self._pid and self._base is not None:
-            self._shelf.discard(self._base)
+            is_sound = is_whole(self._base)
+            if not is_sound:
+                self._shelf.discard(self._base)
         with suppress(Exception):
             self._close()
         self._pid = 0
+        return is_sound
 
     def _folder(self) -> Folder:
         return Folder(self._directory, self._shelf, self._connection, self._modes)

@@ -80,8 +80,9 @@ class Directory(Closing):
         """The directory at ``relative``; raises NotFoundError, or FormatError if it is a link."""
         if "/" not in relative and relative.isascii() and relative not in _NO_NAMES:
             return Directory(self._step(relative), f"{self.path}/{relative}")
-        fd = self._walk(_way(relative))
-        return Directory(fd, self.where(relative))
+        if not relative:  # opened anew: whoever lists a shared descriptor moves others' place
+            return Directory(self._step("."), self.path)
+        return Directory(self._walk(components(relative)), self.where(relative))
 
     def make(
         self, relative: str, mode: int, changed: Callable[[Directory], None] | None = None
@@ -90,8 +91,8 @@ class Directory(Closing):
 
         ``changed`` is told of each directory that got a new entry.
         """
-        names = _way(relative)
-        current = Directory(self._walk([]), self.path)
+        names = components(relative) if relative else []
+        current = Directory(self._step("."), self.path)
         for name in names:
             with current:
                 current = current._enter_or_make(name, mode, changed)
@@ -154,15 +155,11 @@ class Directory(Closing):
 
     def names(self, *, alone: bool = False) -> list[str]:
         """The names of all entries, sorted; ``alone`` says that nobody else has it open as this."""
+        if not alone:
+            with self.enter("") as anew:
+                return anew.names(alone=True)
         try:
-            if alone:
-                return sorted(os.listdir(self.fd))
-            # Opened anew: whoever lists through a shared descriptor moves the place of the others.
-            fd = os.open(".", _WALK, dir_fd=self.fd)
-            try:
-                return sorted(os.listdir(fd))
-            finally:
-                os.close(fd)
+            return sorted(os.listdir(self.fd))
         except OSError as error:
             raise explained(error, self.path) from error
 
@@ -204,11 +201,7 @@ class Directory(Closing):
 
     def _walk(self, names: list[str]) -> int:
         """A descriptor of the directory that ``names`` lead to."""
-        at = self.fd
-        try:
-            fd = -1 if names else os.dup(at)
-        except OSError as error:
-            raise explained(error, self.path) from error
+        at = fd = self.fd
         for depth, name in enumerate(names):
             try:
                 fd = os.open(name, _WALK, dir_fd=at)
@@ -256,11 +249,6 @@ class Directory(Closing):
             path=self.where(relative),
             place="",
         )
-
-
-def _way(relative: str) -> list[str]:
-    """As :func:`components`; none leads to the directory itself."""
-    return components(relative) if relative else []
 
 
 def components(relative: str) -> list[str]:

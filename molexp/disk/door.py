@@ -13,9 +13,13 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from functools import partial, wraps
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 from molexp.errors import StorageError
+
+Taken = TypeVarTuple("Taken")
+Result = TypeVar("Result")
 
 Gate = Callable[[str, Callable[..., Any], tuple[Any, ...]], Any]
 """Called with the operation, the function that does it, and its arguments."""
@@ -60,16 +64,41 @@ def gated(gate: Gate) -> Iterator[None]:
         _gate = None
 
 
+def _operation(function: Callable[[*Taken], Result], name: str = "") -> Callable[[*Taken], Result]:
+    """A call that changes the file system, made by the gate where one stands in the door."""
+    operation = name or function.__name__
+
+    @wraps(function)
+    def through(*arguments: *Taken) -> Result:
+        gate = _gate
+        try:
+            if gate is None:
+                return function(*arguments)
+            made: Result = gate(operation, function, arguments)
+            return made
+        except OSError as error:
+            raise _typed(error, operation, arguments) from error
+
+    return through
+
+
 def create(directory: int, name: str, mode: int, *, readable: bool = False) -> int:
     """Open a file that was not there; FileExistsError if it was."""
-    flags = _CREATE_READABLE if readable else _CREATE
-    descriptor = int(_call("create", _create, directory, name, mode, flags))
-    return _with_mode(descriptor, mode, directory, name)
+    descriptor = _create(directory, name, mode, _CREATE_READABLE if readable else _CREATE)
+    if mode & _UMASK:  # the bits that the umask took; without them it goes again
+        try:
+            chmod(descriptor, mode)
+        except BaseException:
+            os.close(descriptor)
+            with suppress(OSError):
+                unlink(directory, name)
+            raise
+    return descriptor
 
 
 def open_append(directory: int, name: str, mode: int) -> int:
     """Open a file to append lines to, made if it was not there."""
-    descriptor = int(_call("open_append", _open_append, directory, name, mode))
+    descriptor = _open_append(directory, name, mode)
     if mode & _UMASK:
         status = os.fstat(descriptor)
         try:
@@ -81,28 +110,8 @@ def open_append(directory: int, name: str, mode: int) -> int:
     return descriptor
 
 
-def _with_mode(descriptor: int, mode: int, directory: int, name: str) -> int:
-    """A file that was just made, with the bits that the umask took; without them it goes again."""
-    if mode & _UMASK:
-        try:
-            chmod(descriptor, mode)
-        except BaseException:
-            os.close(descriptor)
-            with suppress(OSError):
-                unlink(directory, name)
-            raise
-    return descriptor
-
-
-def write(descriptor: int, data: bytes | memoryview) -> int:
-    """One write; how many bytes of ``data`` it took."""
-    gate = _gate
-    try:
-        if gate is None:
-            return os.write(descriptor, data)
-        return int(gate("write", os.write, (descriptor, data)))
-    except OSError as error:
-        raise _typed(error, "write", (descriptor,)) from error
+write = _operation(os.write)
+"""One write to a descriptor; how many of the bytes it took."""
 
 
 def write_all(descriptor: int, data: bytes | memoryview) -> None:
@@ -112,15 +121,14 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
         rest = rest[write(descriptor, rest) :]
 
 
-def truncate(descriptor: int, size: int) -> None:
-    """Set the size of a file that is still being written."""
-    _call("truncate", os.ftruncate, descriptor, size)
+truncate = _operation(os.ftruncate, "truncate")
+"""Set the size of a file that is still being written."""
 
 
 def mkdir(directory: int, name: str, mode: int) -> None:
     """Make a directory; FileExistsError if something has that name."""
-    _call("mkdir", _mkdir, directory, name, mode)
-    if mode & (_UMASK | stat.S_ISGID):  # the system leaves that bit out
+    _mkdir(directory, name, mode)
+    if mode & _LEFT_OUT:
         # Through a descriptor: by its name, a link that took its place would be followed.
         descriptor = os.open(name, _DIRECTORY, dir_fd=directory)
         try:
@@ -133,54 +141,58 @@ def mkdir(directory: int, name: str, mode: int) -> None:
             os.close(descriptor)
 
 
+@_operation
 def rename(source: int, name: str, target: int, new_name: str) -> None:
     """Move an entry. A directory never replaces one that holds something: that raises OSError."""
-    _call("rename", _rename, source, name, target, new_name)
+    os.rename(name, new_name, src_dir_fd=source, dst_dir_fd=target)
 
 
+@_operation
 def link(source: int, name: str, target: int, new_name: str) -> None:
     """Give a file a second name; FileExistsError if something has it."""
-    _call("link", _link, source, name, target, new_name)
+    os.link(name, new_name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
 
 
+@_operation
 def symlink(text: str, directory: int, name: str) -> None:
     """Make a symbolic link that says ``text``; used for views alone."""
-    _call("symlink", _symlink, text, directory, name)
+    os.symlink(text, name, dir_fd=directory)
 
 
+@_operation
 def unlink(directory: int, name: str) -> None:
     """Take a file's name away."""
-    _call("unlink", _unlink, directory, name)
+    os.unlink(name, dir_fd=directory)
 
 
+@_operation
 def rmdir(directory: int, name: str) -> None:
     """Remove an empty directory."""
-    _call("rmdir", _rmdir, directory, name)
+    os.rmdir(name, dir_fd=directory)
 
 
-def chmod(descriptor: int, mode: int) -> None:
-    """Set the mode of what is open."""
-    _call("chmod", os.fchmod, descriptor, mode)
+chmod = _operation(os.fchmod, "chmod")
+"""Set the mode of what is open."""
+
+touch: Callable[[int], None] = _operation(os.utime, "touch")
+"""Set the modification time of what is open to now, by the file system's clock: a heartbeat."""
+
+sync_file = _operation(os.fsync, "sync_file")
+"""Wait until the bytes of a file would survive power loss."""
+
+sync_directory = _operation(os.fsync, "sync_directory")
+"""Wait until the entries of a directory would survive power loss."""
 
 
-def touch(descriptor: int) -> None:
-    """Set the modification time of what is open to now, by the file system's clock: a heartbeat."""
-    _call("touch", os.utime, descriptor)
-
-
-def sync_file(descriptor: int) -> None:
-    """Wait until the bytes of a file would survive power loss."""
-    _call("sync_file", os.fsync, descriptor)
-
-
-def sync_directory(descriptor: int) -> None:
-    """Wait until the entries of a directory would survive power loss."""
-    _call("sync_directory", os.fsync, descriptor)
-
-
+@_operation
 def sync_file_system(descriptor: int) -> None:
     """Wait until everything on a file system would survive power loss."""
-    _call("sync_file_system", _syncfs, descriptor)
+    import ctypes  # heavy: loaded at the first commit point, and by no reader
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syncfs(descriptor) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def can_sync_file_system() -> bool:
@@ -189,16 +201,6 @@ def can_sync_file_system() -> bool:
         return False
     numbers = re.match(r"(\d+)\.(\d+)", os.uname().release)
     return numbers is not None and (int(numbers[1]), int(numbers[2])) >= (5, 8)
-
-
-def _call(operation: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    gate = _gate
-    try:
-        if gate is None:
-            return function(*arguments)
-        return gate(operation, function, arguments)
-    except OSError as error:
-        raise _typed(error, operation, arguments) from error
 
 
 def _typed(error: OSError, operation: str, arguments: tuple[Any, ...]) -> OSError:
@@ -235,44 +237,20 @@ def _umask() -> int:
 
 
 _UMASK = _umask()
+_LEFT_OUT = _UMASK | stat.S_ISGID
+"""What the system leaves out of a directory's mode."""
 
 
+@partial(_operation, name="create")
 def _create(directory: int, name: str, mode: int, flags: int) -> int:
     return os.open(name, flags, mode, dir_fd=directory)
 
 
+@partial(_operation, name="open_append")
 def _open_append(directory: int, name: str, mode: int) -> int:
     return os.open(name, _APPEND, mode, dir_fd=directory)
 
 
+@partial(_operation, name="mkdir")
 def _mkdir(directory: int, name: str, mode: int) -> None:
     os.mkdir(name, mode, dir_fd=directory)
-
-
-def _rename(source: int, name: str, target: int, new_name: str) -> None:
-    os.rename(name, new_name, src_dir_fd=source, dst_dir_fd=target)
-
-
-def _link(source: int, name: str, target: int, new_name: str) -> None:
-    os.link(name, new_name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
-
-
-def _symlink(text: str, directory: int, name: str) -> None:
-    os.symlink(text, name, dir_fd=directory)
-
-
-def _unlink(directory: int, name: str) -> None:
-    os.unlink(name, dir_fd=directory)
-
-
-def _rmdir(directory: int, name: str) -> None:
-    os.rmdir(name, dir_fd=directory)
-
-
-def _syncfs(descriptor: int) -> None:
-    import ctypes  # heavy: loaded at the first commit point, and by no reader
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syncfs(descriptor) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

@@ -90,7 +90,7 @@ class Journal:
     def close(self) -> None:
         """Say that no more hints come."""
         with self._lock:
-            if self._open is not None and self._open.writer == owner.writer():
+            if self._open is not None and self._open.forks == owner.forks:
                 self._open.append(join_line("closed", b"{}"))
             self._leave()
 
@@ -119,14 +119,14 @@ class Journal:
                 number = self.touch(prefixes)
 
     def _journal(self) -> _Open:
-        if self._open is not None and self._open.writer != owner.writer():
-            self._leave()  # this is a forked child: the journal is its parent's
-        if self._open is None:
+        opened = self._open
+        if opened is None or opened.forks != owner.forks:
+            self._leave()  # in a forked child the journal is its parent's
             with self.root.make(layout.JOURNAL, self._modes.directory) as directory:
                 if not any(name.startswith(MARK_PREFIX) for name in directory.names()):
                     make_mark(directory, self._modes.file)
-                self._open = self._begin(directory)
-        return self._open
+                opened = self._open = self._begin(directory)
+        return opened
 
     def _begin(self, directory: Directory) -> _Open:
         """A journal under a name that was never used, there from the first with its owner."""
@@ -151,7 +151,7 @@ class _Open(Appender):
 
     def __init__(self, root: Directory, directory: Directory, name: str, mode: int) -> None:
         super().__init__(directory, name, mode)
-        self.writer = owner.writer()
+        self.forks = owner.forks
         self._root = root
         self._relative = f"{layout.JOURNAL}/{name}"
         self._inode = os.fstat(self.fd).st_ino

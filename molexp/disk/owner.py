@@ -93,6 +93,9 @@ _machine = System()
 _played: ContextVar[System | None] = ContextVar("played", default=None)
 _lucky: dict[int, str] = {}
 
+forks = 0
+"""How many forks lie behind this process: what was opened at another count is its parent's."""
+
 
 def _system() -> System:
     return _played.get() or _machine
@@ -100,8 +103,9 @@ def _system() -> System:
 
 def _forget_self() -> None:
     """A forked child is another process, and another writer."""
-    global _machine
+    global _machine, forks
     _machine = System()
+    forks += 1
 
 
 os.register_at_fork(after_in_child=_forget_self)

@@ -59,14 +59,13 @@ def walk(
     ``problems`` and is passed over; without a list of problems it raises.
     """
     with directory.enter(relative) as start:
-        yield from _walk(start, start.names(alone=bool(relative)), relative, 0, problems)
+        yield from _walk(start, start.names(alone=True), relative, 0, problems)
 
 
 def _walk(
     directory: Directory, names: list[str], prefix: str, depth: int, problems: Problems | None
 ) -> Iterator[Found]:
     for name in names:
-        path = f"{prefix}/{name}" if prefix else name
         try:
             status = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -76,9 +75,18 @@ def _walk(
                 raise StorageError.of(error, "read", directory.where(name)) from error
             problems.append(StorageError.of(error, "read", directory.where(name)))
             return
-        found = _found(path, status)
-        yield found
-        if found.type is EntryType.DIRECTORY:
+        mode, path = status.st_mode, f"{prefix}/{name}" if prefix else name
+        kind = _TYPES.get(stat.S_IFMT(mode), EntryType.OTHER)
+        yield Found(
+            path,
+            kind,
+            status.st_size,
+            stat.S_IMODE(mode),
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            status.st_ino,
+        )
+        if kind is EntryType.DIRECTORY:
             try:
                 below, inner = _look_into(directory, name, depth + 1)
             except NotFoundError:
@@ -107,19 +115,6 @@ def _look_into(directory: Directory, name: str, depth: int) -> tuple[Directory, 
     except MolexpError:
         below.close()
         raise
-
-
-def _found(path: str, status: os.stat_result) -> Found:
-    mode = status.st_mode
-    return Found(
-        path,
-        _TYPES.get(stat.S_IFMT(mode), EntryType.OTHER),
-        status.st_size,
-        stat.S_IMODE(mode),
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-        status.st_ino,
-    )
 
 
 _TYPES = {

@@ -78,13 +78,17 @@ class Attempt(Held):
 
     meta: RunMeta
     ledger: Appender
-    descriptors: dict[str, int] = field(default_factory=dict)
-    """What is open of it, by path."""
+    files: dict[str, Appender] = field(default_factory=dict)
+    directories: dict[str, Directory] = field(default_factory=dict)
+    """What else is open of it, by path."""
 
     def close(self) -> None:
         """Let go of everything."""
-        for each in (self.ledger, self.batch, self.place, self.run):
-            each.close()
+        for file in (*self.files.values(), self.ledger):
+            file.close()
+        for directory in (*self.directories.values(), self.place, self.run):
+            directory.close()
+        self.batch.close()
 
 
 def start_run(
@@ -278,12 +282,14 @@ def end_attempt(site: Site, attempt: Attempt, status: ExecutionState, **said: An
     Raises ConflictError if somebody else has ended it. After a StorageError the same call may be
     made again; if that was a sync, which nothing can make good, the next start ends it as failed.
     """
-    ledger = attempt.ledger.as_entry(layout.LEDGER)
-    if ledger is not None:
-        attempt.known[ledger.path] = ledger
-    attempt.descriptors[layout.LEDGER] = attempt.ledger.fd
+    files = {layout.LEDGER: attempt.ledger, **attempt.files}
+    for path, file in files.items():
+        entry = file.as_entry(path)
+        if entry is not None:
+            attempt.known[path] = entry
+    opened = (files | attempt.directories).items()
     try:
-        end = _end(site, attempt, status, said, attempt.descriptors)
+        end = _end(site, attempt, status, said, {path: each.fd for path, each in opened})
     except StorageError:
         _abandoned.add(attempt.start.uid)
         raise
@@ -418,17 +424,19 @@ def close_files(
     ``descriptors`` are those that are open, by path. What vanished, and what is another user's, is
     left as it is.
     """
+    modes = {
+        EntryType.FILE: site.modes.ended_file,
+        EntryType.DIRECTORY: site.modes.ended_directory,
+    }
+    opened = descriptors or {}
     for each in reversed(found):
-        if each.type not in (EntryType.FILE, EntryType.DIRECTORY):
-            continue
-        is_directory = each.type is EntryType.DIRECTORY
-        wanted = site.modes.ended_directory if is_directory else site.modes.ended_file
+        wanted = modes.get(each.type, each.mode)
         if each.mode == wanted:
             continue
-        is_open = (descriptors or {}).get(each.path)
-        if is_open is not None:
-            door.chmod(is_open, wanted)
+        if each.path in opened:
+            door.chmod(opened[each.path], wanted)
             continue
+        is_directory = each.type is EntryType.DIRECTORY
         try:
             fd = place.enter(each.path).fd if is_directory else place.open_file(each.path)
         except NotFoundError:

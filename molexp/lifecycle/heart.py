@@ -59,8 +59,9 @@ def _pause(seconds: float) -> None:
 
 def heart(seconds: float) -> Heart:
     """This process's heart of that rhythm; a forked child has its own."""
-    key = os.getpid(), seconds
-    return _hearts.get(key) or _hearts.setdefault(key, Heart(seconds))
+    return _hearts.get(seconds) or _hearts.setdefault(seconds, Heart(seconds))
 
 
-_hearts: dict[tuple[int, float], Heart] = {}
+_hearts: dict[float, Heart] = {}
+
+os.register_at_fork(after_in_child=_hearts.clear)

@@ -17,7 +17,10 @@ from molexp.disk.walk import EntryType, Found, is_litter
 from molexp.errors import MolexpError, NotFoundError, StorageError
 from molexp.model.execution import MAX_MESSAGES, FileEntry, Message, Metric, MetricSummary, in_order
 
+_OWNERS = (layout.METRICS, layout.RECORDS)
 _SUMMED = (layout.METRICS, layout.METRICS_PREFIX, layout.RECORDS, layout.RECORDS_PREFIX)
+
+_IN_WORK = f"{layout.WORK}/"
 
 MAX_WORK_FILES = 50
 MAX_WORK_BYTES = 1 << 30
@@ -34,24 +37,30 @@ def measure(
     A file that passed through our writers is ``known`` and not read again, if it has the size and
     time that it was left with.
     """
-    files = [
-        found
-        for found in everything
-        if found.type is EntryType.FILE and not _is_passed_over(found.path)
+    files = [each for each in everything if each.type is EntryType.FILE]
+    in_work = [
+        each for each in files if each.path.startswith(_IN_WORK) and not _is_passed_over(each.path)
     ]
-    in_work = [found for found in files if found.path.startswith(f"{layout.WORK}/")]
-    small = sum(found.size for found in in_work) <= MAX_WORK_BYTES
-    sample = in_work if small and len(in_work) <= MAX_WORK_FILES else _spread(in_work, 10)
-    unread = {found.path for found in in_work} - {found.path for found in sample}
-    listed = (_entry(place, found, known or {}, unread) for found in files)
-    return in_order(entry for entry in listed if entry is not None)
+    unread: set[str] = set()
+    if len(in_work) > MAX_WORK_FILES or sum(each.size for each in in_work) > MAX_WORK_BYTES:
+        unread = {each.path for each in in_work} - {each.path for each in _spread(in_work, 10)}
+    listed: list[FileEntry] = []
+    for found in files:
+        if not _is_passed_over(found.path):
+            before = (known or {}).get(found.path)
+            if before is None or (before.size, before.mtime_ns) != (found.size, found.mtime_ns):
+                before = _entry(place, found, unread)
+            if before is not None:
+                listed.append(before)
+    return in_order(listed)
 
 
 def _is_passed_over(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return True
+    if not path.isascii():
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            return True
     return path in (layout.END, layout.END_WITHOUT_LINKS) or is_litter(path.rpartition("/")[2])
 
 
@@ -61,12 +70,7 @@ def _spread(files: list[Found], count: int) -> list[Found]:
     return files[::step][:count]
 
 
-def _entry(
-    place: Directory, found: Found, known: Mapping[str, FileEntry], unread: set[str]
-) -> FileEntry | None:
-    before = known.get(found.path)
-    if before is not None and (before.size, before.mtime_ns) == (found.size, found.mtime_ns):
-        return before
+def _entry(place: Directory, found: Found, unread: set[str]) -> FileEntry | None:
     if found.path not in unread:
         try:
             return hash_file(place, found.path)
@@ -131,23 +135,20 @@ def summed_up(
     Files of an owner who gives an ``account`` are not read. Lines that cannot be read are passed
     over; the checker reports them.
     """
-    known = Account() if account is None else account.copy()  # an end may be made twice
-    for each in sorted(found, key=_is_joined):
-        is_owners = each.path in (layout.METRICS, layout.RECORDS)
-        if not each.path.startswith(_SUMMED) or (is_owners and account is not None):
-            continue
-        for line in _lines(place, each.path):
+    lines = [each.path for each in found if each.path.startswith(_SUMMED)]
+    if account is not None:
+        lines = [path for path in lines if path not in _OWNERS]
+    known = Account() if account is None else account
+    if lines:
+        known = known.copy()  # an end may be made twice
+    for path in sorted(lines, key=lambda path: path not in _OWNERS):
+        for line in _lines(place, path):
             if isinstance(line, Metric):
                 known.metrics.add(line.key, line.value)
             elif isinstance(line, Message) and is_warning(line.level):
                 known.messages.append(line)
     messages = sorted(known.messages, key=lambda message: message.at)
     return {"metrics": known.metrics.result(), "messages": tuple(messages[:MAX_MESSAGES])}
-
-
-def _is_joined(found: Found) -> bool:
-    """What sorts the files of the owner before those of others."""
-    return found.path not in (layout.METRICS, layout.RECORDS)
 
 
 def is_warning(level: str) -> bool:

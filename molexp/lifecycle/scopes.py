@@ -13,19 +13,17 @@ from molexp.disk.commit import Durability
 from molexp.disk.ledger import Appender
 from molexp.disk.record import read, write_new
 from molexp.disk.walk import is_litter
-from molexp.errors import AlreadyExistsError, FormatError, InvalidInputError, NotFoundError
+from molexp.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from molexp.lifecycle.site import Site, now
 from molexp.lifecycle.survey import edited
 from molexp.model.address import Address, ScopeKind
-from molexp.model.codec import FORMAT, canonical, encode, join_line
+from molexp.model.codec import canonical, encode, join_line
 from molexp.model.names import check_same_name
 from molexp.model.record import Edit, merge_patch
 from molexp.model.scope import META, AnyMeta, ScopeMeta, WorkspaceMeta
 
 _GIVEN = ("params", "parameters")
 """What tells two experiments or runs of one name apart."""
-
-_ANY, _LONG_AGO = "0" * 26, "1970-01-01T00:00:00Z"  # an identity that nothing has
 
 
 def open_workspace(path: Path, durability: Durability = "power") -> Site | None:
@@ -222,14 +220,11 @@ def _check_patch(kind: ScopeKind, patch: dict[str, Any]) -> None:
             cure="say what is your own in `tags` or `labels`",
             argument=strange[0],
         )
-    some = {"format": FORMAT, "kind": kind, "uid": _ANY, "name": "", "created_at": _LONG_AGO}
-    said = json.dumps(merge_patch(some, encode(patch, "patch"))).encode()
-    try:
-        record.from_json(said, "the edit")
-    except FormatError as error:
-        place = str(error.details["place"])
-        raise InvalidInputError(
-            f"the edit would leave no valid record: {place}",
-            cure="give a value of the type that the field wants",
-            argument=place,
-        ) from error
+    for name, value in merge_patch({}, encode(patch, "patch")).items():
+        problem = record.problem(name, json.dumps(value))
+        if problem:
+            raise InvalidInputError(
+                f"the edit would leave no valid record: {problem}",
+                cure="give a value of the type that the field wants",
+                argument=problem,
+            )

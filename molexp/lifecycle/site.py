@@ -9,6 +9,7 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 from functools import cached_property
 from threading import Lock
+from weakref import WeakSet
 
 from molexp.disk import layout, owner
 from molexp.disk.beneath import Directory
@@ -28,9 +29,15 @@ MAX_WAYS = 8
 class Site:
     """A workspace's root with this process's place aside and its journal.
 
-    A forked child gets its own of both when it first asks for them: in those that it inherits, a
-    lock may be held by a thread that is not there any more.
+    A forked child gets its own of both: in those that it inherits, a lock may be held by a thread
+    that is not there any more.
     """
+
+    aside: Aside
+    """Where this process makes things before they get their name."""
+    journal: Journal
+    """The hints of this process."""
+    _ways: _Ways
 
     def __init__(
         self,
@@ -43,30 +50,26 @@ class Site:
         self.beat = beat
         self.modes = layout.ACCESS[access]
         self.durability = durability
-        self._pid = 0
-        self._own: tuple[Aside, Journal, _Ways] | None = None
+        self.begin()
+        _sites.add(self)
+
+    def begin(self) -> None:
+        """Make what only this process may use."""
+        self.aside = Aside(self.root, self.modes)
+        self.journal = Journal(self.root, self.aside, self.modes)
+        self._ways = _Ways(self.root)
 
     @property
     def writer(self) -> str:
         """The id under which this process writes."""
         return owner.writer()
 
-    @property
-    def aside(self) -> Aside:
-        """Where this process makes things before they get their name."""
-        return self._mine()[0]
-
-    @property
-    def journal(self) -> Journal:
-        """The hints of this process."""
-        return self._mine()[1]
-
     def enter(self, path: str) -> Directory:
         """The directory of a scope; what lies above it is held open for the next that is asked for.
 
         Raises NotFoundError, or FormatError if there is a link on the way.
         """
-        return self._mine()[2].enter(path)
+        return self._ways.enter(path)
 
     @cached_property
     def links(self) -> bool:
@@ -90,19 +93,22 @@ class Site:
 
     def close(self) -> None:
         """Say that no more hints come, and let go of the workspace."""
-        if self._own is not None and self._pid == os.getpid():
-            aside, journal, ways = self._own
-            journal.close()
-            aside.close()
-            ways.close()
+        self.journal.close()
+        self.aside.close()
+        self._ways.close()
         self.root.close()
 
-    def _mine(self) -> tuple[Aside, Journal, _Ways]:
-        if self._own is None or self._pid != os.getpid():
-            aside = Aside(self.root, self.modes)
-            self._own = aside, Journal(self.root, aside, self.modes), _Ways(self.root)
-            self._pid = os.getpid()  # last: until then no thread takes what is the parent's
-        return self._own
+
+_sites: WeakSet[Site] = WeakSet()
+
+
+def _begin_anew() -> None:
+    """A forked child leaves to its parent what it inherits."""
+    for site in [*_sites]:
+        site.begin()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 class _Ways:
@@ -158,6 +164,10 @@ def new_uid() -> str:
     return ulid(time.time_ns() // 1_000_000, os.urandom(ENTROPY_BYTES))
 
 
+_STAMP = {ord("-"): None, ord(":"): None, ord(" "): "-"}  # of a time, what an id has between
+
+
 def new_run_id(moment: datetime) -> str:
     """A readable id for a run that was made at this moment."""
-    return run_id(moment.strftime("%Y%m%d-%H%M%S"), os.urandom(RUN_ENTROPY_BYTES))
+    stamp = moment.isoformat(" ", "seconds")[:19].translate(_STAMP)
+    return run_id(stamp, os.urandom(RUN_ENTROPY_BYTES))

@@ -265,3 +265,28 @@ class Request(Document):
     writer: str
     by: str
     reason: str | None = None
+
+
+class FoundExecution(Record):
+    """An execution that a search found: where, how it began and, if it has, how it ended."""
+
+    address: str
+    number: Count
+    uid: Uid | None = None
+    status: ExecutionState
+    started_at: UtcTime | None = None
+    ended_at: UtcTime | None = None
+    host: str | None = None
+    pid: Count | None = None
+    durability: str | None = None
+    profile: str | None = None
+    config: FreeMapping = Field(default_factory=dict)
+    config_hash: Digest | None = None
+    git_commit: str | None = None
+    resumed_from: Uid | None = None
+    resumed_step: Count | None = None
+    last_step: Count | None = None
+    reason: str | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    error_trace: Uid | None = None

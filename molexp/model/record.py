@@ -22,6 +22,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
@@ -146,28 +147,26 @@ class Record(BaseModel):
         For what a run writes at every step, where the caller made every value itself; whatever a
         user gave comes in through :meth:`make`.
         """
-        made = cls.__new__(cls)
-        fields = {**cls._plain_defaults(), **values}
-        for name in cls._empty_mappings():
+        defaults, empty = _draft(cls)
+        fields = defaults | values
+        for name in empty:
             if name not in values:
                 fields[name] = {}
-        object.__setattr__(made, "__dict__", fields)
-        object.__setattr__(made, "__pydantic_fields_set__", set(values))
-        object.__setattr__(made, "__pydantic_extra__", {})
-        object.__setattr__(made, "__pydantic_private__", None)
+        made = object.__new__(cls)
+        _set_values(made, fields)
+        _set_given(made, set(values))
+        _set_extra(made, {})
+        _set_private(made, None)
         return made
 
     @classmethod
-    @cache
-    def _plain_defaults(cls) -> dict[str, Any]:
-        fields = cls.model_fields.items()
-        return {name: field.get_default(call_default_factory=True) for name, field in fields}
-
-    @classmethod
-    @cache
-    def _empty_mappings(cls) -> tuple[str, ...]:
-        defaults = cls._plain_defaults().items()
-        return tuple(name for name, default in defaults if isinstance(default, dict))
+    def problem(cls, name: str, data: str) -> str:
+        """The place at which a field cannot be what ``data`` says in JSON; empty if it can."""
+        try:
+            _field(cls, name).validate_json(data, strict=True)
+        except ValidationError as error:
+            return "/".join((name, *filter(None, [_first_problem(error)[0]])))
+        return ""
 
     @classmethod
     def _check_fields(cls, names: KeysView[str]) -> None:
@@ -230,6 +229,33 @@ class Record(BaseModel):
     def checked(self, path: str) -> Self:
         """This record, if it says all that only a reader can miss; raises FormatError."""
         return self
+
+
+@cache
+def _field(kind: type[Record], name: str) -> TypeAdapter[Any]:
+    """What tells of a field whether a value fits, without the rest of the record."""
+    field = kind.model_fields[name]
+    return TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]  # a type it is
+
+
+# Straight into the slots: `object.__setattr__` looks each of them up, at three times the cost.
+_set_values, _set_given, _set_extra, _set_private = (
+    vars(BaseModel)[slot].__set__
+    for slot in (
+        "__dict__",
+        "__pydantic_fields_set__",
+        "__pydantic_extra__",
+        "__pydantic_private__",
+    )
+)
+
+
+@cache
+def _draft(kind: type[Record]) -> tuple[dict[str, Any], list[str]]:
+    """What the fields of a record are if nobody says it, and which of them are mappings."""
+    fields = kind.model_fields.items()
+    defaults = {name: each.get_default(call_default_factory=True) for name, each in fields}
+    return defaults, [name for name, default in defaults.items() if isinstance(default, dict)]
 
 
 _SELF_TOLD = ("format", "kind")

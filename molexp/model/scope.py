@@ -23,6 +23,7 @@ from molexp.model.record import (
     UtcTime,
     merge_patch,
 )
+from molexp.model.state import ExecutionState
 
 
 class ScopeMeta(Document):
@@ -87,6 +88,40 @@ class RunMeta(ScopeMeta):
     workflow: WorkflowSource | None = None
     replica: Count | None = None
     deleted: Tags = Field(default_factory=dict)
+
+
+class FoundProject(ProjectMeta):
+    """A project that a search found: as it reads now, and where it lies."""
+
+    address: str
+
+
+class FoundExperiment(ExperimentMeta):
+    """An experiment that a search found: as it reads now, and where it lies."""
+
+    address: str
+
+
+class FoundRun(RunMeta):
+    """A run that a search found: as it reads now, where it lies, how its newest execution went."""
+
+    address: str
+    status: ExecutionState
+    executions: Count
+    started_at: UtcTime | None = None
+    ended_at: UtcTime | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Its id: the name of its directory."""
+        return self.address.rpartition("/")[2]
+
+    @property
+    def finished_at(self) -> UtcTime | None:
+        """When its newest execution ended."""
+        return self.ended_at
 
 
 META: dict[ScopeKind, type[ScopeMeta]] = {

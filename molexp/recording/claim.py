@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar
 
-from molexp.disk import door
+from molexp.disk import door, owner
 from molexp.disk.beneath import Directory
 from molexp.disk.digest import HashingWriter
 from molexp.disk.trash import delete
@@ -42,7 +42,7 @@ class Claim:
     @property
     def is_mine(self) -> bool:
         """Whether it is this process that claimed it, and not the one that forked it."""
-        return self.writing.pid == os.getpid()
+        return self.writing.forks == owner.forks
 
     def file(self) -> HashingWriter:
         """Claim a new file, to write to."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from molexp.disk import owner
 from molexp.errors import InvalidInputError, TransitionError
 from molexp.lifecycle.place import Place, in_execution
 from molexp.lifecycle.site import new_uid, now
@@ -37,20 +37,22 @@ class Recorder:
 
     def writing(self) -> Writing:
         """What this process writes; raises if nothing may be written any more, or waits."""
-        writing = self.unchecked()
+        writing = self._writing
+        if writing.forks != owner.forks:
+            writing = self.unchecked()
         writing.check()
         return writing
 
     def unchecked(self) -> Writing:
         """What this process writes, whether or not it may go on."""
-        if self._writing.pid != os.getpid():
+        if self._writing.forks != owner.forks:
             self._writing = self._join()  # this is a forked child: a writer of its own
         return self._writing
 
     @property
     def is_here(self) -> bool:
         """Whether this process has opened it, and not only one that it was forked from."""
-        return self._writing.pid == os.getpid()
+        return self._writing.forks == owner.forks
 
     def reading(self) -> Writing:
         """Where what was written is read; raises TransitionError once this context is left."""

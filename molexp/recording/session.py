@@ -133,9 +133,8 @@ class Session:
             self._trace = self._trace or self._tell_trace(writing, error)
             uid = self._trace.asset_id if self._trace is not None else None
             said["error"] = Problem(type=_name(error), message=_text(error), trace=uid)
-        writing.settle()
-        attempt.account = self.account
-        attempt.is_fresh = writing.is_fresh
+        writing.finish()
+        attempt.account, attempt.is_fresh = self.account, writing.is_fresh
         end_attempt(writing.site, attempt, status, **said)
 
     def joined(self, site: Site) -> Session:

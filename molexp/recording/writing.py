@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from threading import Condition, Lock, RLock, get_ident
+from threading import Event, Lock, RLock, get_ident
 
-from molexp.disk import door, journal, layout
+from molexp.disk import door, journal, layout, owner
 from molexp.disk.beneath import Directory
 from molexp.disk.commit import Batch
 from molexp.disk.journal import Change
@@ -40,12 +40,13 @@ PATIENCE_SECONDS = 60.0
 class AtWork:
     """How many threads are within something that is to be done before the end."""
 
-    __slots__ = ("_count", "_ender", "_turn", "over")
+    __slots__ = ("_count", "_ender", "_idle", "_turn", "over")
 
     def __init__(self) -> None:
         self.over: Callable[[], MolexpError] | None = None
         self._count = self._ender = 0
-        self._turn = Condition(Lock())
+        self._idle: Event | None = None  # what an end waits for
+        self._turn = Lock()
 
     def __enter__(self) -> None:
         with self._turn:
@@ -56,14 +57,19 @@ class AtWork:
     def __exit__(self, *_: object) -> None:
         with self._turn:
             self._count -= 1
-            if self.over is not None:
-                self._turn.notify_all()
+            if self._idle is not None and not self._count:
+                self._idle.set()
 
     def stop(self, over: Callable[[], MolexpError]) -> None:
         """Let this thread alone go on, and others finish what they have begun."""
         with self._turn:
             self._ender, self.over = get_ident(), over
-            self._turn.wait_for(lambda: not self._count, PATIENCE_SECONDS)
+            if not self._count:
+                return
+            if self._idle is None or self._idle.is_set():
+                self._idle = Event()
+            idle = self._idle
+        idle.wait(PATIENCE_SECONDS)
 
     def go_on(self) -> None:
         """Let all threads go on again."""
@@ -191,17 +197,17 @@ class Writing(Watched):
 
     def __post_init__(self) -> None:
         attempt, site = self.attempt, self.site
-        self.pid = os.getpid()
+        self.forks = owner.forks
         self.suffix = "" if attempt is not None else f"-{site.writer}"
         self.batch: Batch = attempt.batch if attempt is not None else site.batch()
         self.known: dict[str, FileEntry] = attempt.known if attempt is not None else {}
-        self.files: dict[str, Appender] = {}
+        self.files: dict[str, Appender] = attempt.files if attempt is not None else {}
         self.siblings: dict[str, Siblings] = {}
         """The names that this process knows of, by their directory."""
         self.versions: dict[str, int] = {}
         """The version to try next, by the path of the first."""
         self._ledger = attempt.ledger if attempt is not None else None
-        self._directories: dict[str, Directory] = {"": self.place}
+        self._directories = attempt.directories if attempt is not None else {}
         self.is_closed = False
         self._last = journal.now()
 
@@ -262,7 +268,7 @@ class Writing(Watched):
 
     def inside(self, relative: str) -> Directory:
         """A directory of the execution, made when it is first used and held open."""
-        found = self._directories.get(relative)
+        found = self._directories.get(relative) if relative else self.place
         if found is None:
             with self.lock:
                 found = self._directories.get(relative)
@@ -290,34 +296,21 @@ class Writing(Watched):
         stem, dot, suffix = relative.rpartition(".")
         return f"{stem}{self.suffix}{dot}{suffix}"
 
-    def settle(self) -> None:
-        """Hand over to the attempt what is known of files, and what is open."""
-        if self.attempt is None:
-            return
-        for path, appender in self.files.items():
+    def finish(self) -> None:
+        """Take no more lines."""
+        for appender in self.files.values():
             appender.finish()
-            entry = appender.as_entry(path)
-            if entry is not None:
-                self.known[path] = entry
-            self.attempt.descriptors[path] = appender.fd
-        for path, directory in self._directories.items():
-            if path:
-                self.attempt.descriptors[path] = directory.fd
 
     def close(self) -> None:
         """Let go of everything but what the attempt holds."""
         self.is_closed = True
-        for appender in self.files.values():
-            appender.close()
-        for relative, directory in self._directories.items():
-            if relative:
-                directory.close()
-        if not self.is_owner:
-            if self._ledger is not None:
-                self._ledger.close()
-            self.batch.close()
-            self.place.close()
-            self.run.close()
+        if self.is_owner:
+            return
+        for file in (*self.files.values(), *([self._ledger] if self._ledger else [])):
+            file.close()
+        for directory in (*self._directories.values(), self.place, self.run):
+            directory.close()
+        self.batch.close()
 
     def _make(self, relative: str) -> Directory:
         mode = self.site.modes.directory

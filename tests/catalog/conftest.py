@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import molexp as me
-from molexp.catalog.view import View
 from tests.catalog import lab
+from tests.catalog.lab import Viewed
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> me.Workspace:
 
 
 @pytest.fixture(scope="session")
-def source(recorded: me.Workspace) -> Iterator[View]:
+def source(recorded: me.Workspace) -> Iterator[Viewed]:
     """A view of it."""
     view = lab.view(recorded)
     yield view

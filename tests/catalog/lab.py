@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Protocol, cast
 
 import molexp as me
-from molexp.catalog.query import Query
+from molexp.catalog.query import Query, Source
 from molexp.catalog.view import View
 from molexp.disk import layout
 
@@ -69,11 +70,18 @@ def _leave(ctx: me.RunContext, number: int) -> None:
         ctx.publish(saved, scope="experiment")
 
 
-def ask(source: View, table: str) -> Query:
+class Viewed(Source, Protocol):
+    """A source that is closed after use."""
+
+    def close(self) -> None:
+        """Let go of it all."""
+
+
+def ask(source: Source, table: str) -> Query:
     """A query of a table."""
-    return Query(source, table)  # type: ignore[arg-type]  # it presents a connection
+    return Query(source, table)
 
 
-def view(workspace: me.Workspace) -> View:
+def view(workspace: me.Workspace) -> Viewed:
     """A view of a workspace."""
-    return View(workspace.root, layout.ACCESS["private"])
+    return cast(Viewed, View(workspace.root, layout.ACCESS["private"]))

@@ -10,19 +10,18 @@ import pytest
 import molexp as me
 from molexp.catalog.compile import condition, keys, table_of
 from molexp.catalog.query import Query
-from molexp.catalog.view import View
 from molexp.errors import InvalidInputError, QueryError
-from tests.catalog.lab import ask
+from tests.catalog.lab import Viewed, ask
 
 Ask = Callable[[str], Query]
 
 
 @pytest.fixture
-def query(source: View) -> Ask:
+def query(source: Viewed) -> Ask:
     return lambda table: ask(source, table)
 
 
-def _runs(source: View, **lookups: Any) -> str:
+def _runs(source: Viewed, **lookups: Any) -> str:
     """The runs that are found, by the last letter of each id: ``r`` is that one never started."""
     found = ask(source, "runs").filter(project="qm9", **lookups).addresses()
     return "".join(sorted(address[-1] for address in found))
@@ -61,7 +60,7 @@ PARAMETERS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("lookups", "found"), PARAMETERS)
 def test_parameters_are_compared_as_the_value_says(
-    source: View, lookups: dict[str, Any], found: str
+    source: Viewed, lookups: dict[str, Any], found: str
 ) -> None:
     assert _runs(source, **lookups) == found
 
@@ -114,7 +113,7 @@ COLUMNS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("lookups", "found"), COLUMNS)
 def test_columns_places_tags_and_relations_are_looked_up(
-    source: View, lookups: dict[str, Any], found: str
+    source: Viewed, lookups: dict[str, Any], found: str
 ) -> None:
     assert _runs(source, **lookups) == found
 

@@ -10,16 +10,15 @@ import pytest
 
 import molexp as me
 from molexp.catalog.query import Query, get, query_assets, query_executions, query_runs
-from molexp.catalog.view import View
 from molexp.errors import ConflictError, InvalidInputError, NotFoundError, QueryError
-from tests.catalog.lab import ask, record, view
+from tests.catalog.lab import Viewed, ask, record, view
 from tests.recording.lab import python
 
 Ask = Callable[[str], Query]
 
 
 @pytest.fixture
-def query(source: View) -> Ask:
+def query(source: Viewed) -> Ask:
     return lambda table: ask(source, table)
 
 
@@ -151,7 +150,7 @@ def test_addresses_are_those_of_scopes(query: Ask) -> None:
         query("assets").addresses()
 
 
-def test_a_table_that_is_not_there_is_named_with_near_ones(source: View) -> None:
+def test_a_table_that_is_not_there_is_named_with_near_ones(source: Viewed) -> None:
     with pytest.raises(QueryError, match="did you mean 'runs'"):
         ask(source, "run")
 
@@ -176,7 +175,7 @@ print([name for name in sys.modules if name.split(".")[0].startswith("pydantic")
     assert python(code, recorded.root).splitlines() == ["2 2 2 3", "[]"]
 
 
-def test_everything_is_got_by_its_uid(source: View, recorded: me.Workspace) -> None:
+def test_everything_is_got_by_its_uid(source: Viewed, recorded: me.Workspace) -> None:
     for asset in recorded.assets.list(recursive=True):
         assert repr(get(source, asset.asset_id)) == repr(asset)
     for address in ("qm9", "qm9/baseline", "water/baseline/run-0"):
@@ -187,7 +186,7 @@ def test_everything_is_got_by_its_uid(source: View, recorded: me.Workspace) -> N
     assert get(source, "run-5").address == "qm9/baseline/run-5"
 
 
-def test_what_is_not_there_is_said_with_what_is_near(source: View) -> None:
+def test_what_is_not_there_is_said_with_what_is_near(source: Viewed) -> None:
     for wrong, near in [
         ("qm9/baseline/run-99", "qm9/baseline/run-"),
         ("qm9/baselin", "qm9/baseline"),
@@ -220,7 +219,7 @@ def test_of_twins_both_are_named(tmp_path: Path) -> None:
     source.close()
 
 
-def test_the_named_searches_are_uses_of_the_chain(source: View, recorded: me.Workspace) -> None:
+def test_the_named_searches_are_uses_of_the_chain(source: Viewed, recorded: me.Workspace) -> None:
     run = recorded.find("qm9/baseline/run-2")
     made = query_assets(source, producer_run=run.uid, kind="artifact")
     assert [each.name for each in made] == ["weights.json", "figures"]

@@ -9,17 +9,16 @@ import pytest
 
 import molexp as me
 from molexp.catalog.query import Query
-from molexp.catalog.view import View
 from molexp.model.asset import Asset, kinds
-from molexp.model.found import FoundRun
-from tests.catalog.lab import ask, view
+from molexp.model.scope import FoundRun
+from tests.catalog.lab import Viewed, ask, view
 from tests.recording.lab import make_run
 
 Ask = Callable[[str], Query]
 
 
 @pytest.fixture
-def query(source: View) -> Ask:
+def query(source: Viewed) -> Ask:
     return lambda table: ask(source, table)
 
 

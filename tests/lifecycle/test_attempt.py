@@ -18,6 +18,7 @@ import pytest
 
 from molexp.disk import door, layout, owner
 from molexp.disk.beneath import Directory
+from molexp.disk.ledger import Appender
 from molexp.errors import (
     AlreadyExistsError,
     CancelledError,
@@ -362,12 +363,15 @@ def test_what_is_known_of_a_file_is_not_read_again_at_the_end(site: Site, lab: P
 def test_what_is_open_is_closed_through_its_descriptor(site: Site, lab: Path) -> None:
     attempt = start_run(site, ADDRESS)
     path = lab / RUN / "0001/log"
-    path.write_bytes(b"line")
-    attempt.descriptors["log"] = os.open(path, os.O_RDONLY)
-    end_attempt(site, attempt, ExecutionState.SUCCEEDED)
-    os.close(attempt.descriptors["log"])
+    log = attempt.files["log"] = Appender(attempt.place, "log", 0o644, hashed=True)
+    below = attempt.directories["below"] = attempt.place.make("below", 0o755)
+    log.append(b"line\n")
+    end = end_attempt(site, attempt, ExecutionState.SUCCEEDED)
+    assert [each.path for each in end.manifest] == ["ledger.jsonl", "log"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o444
-    assert attempt.ledger.fd == attempt.place.fd == attempt.run.fd == -1
+    assert stat.S_IMODE((path.parent / "below").stat().st_mode) == 0o555
+    held = (attempt.ledger, log, below, attempt.place, attempt.run)
+    assert [each.fd for each in held] == [-1] * 5
 
 
 def test_an_end_that_was_refused_is_made_by_the_same_call(site: Site, lab: Path) -> None:

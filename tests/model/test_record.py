@@ -32,7 +32,7 @@ from molexp.model.record import (
     UtcTime,
     merge_patch,
 )
-from molexp.model.scope import ProjectMeta
+from molexp.model.scope import ExperimentMeta, ProjectMeta, RunMeta, ScopeMeta
 
 UID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -401,3 +401,21 @@ def test_an_error_does_not_quote_what_may_be_a_secret() -> None:
         Sheet.from_json(data, PATH)
     chain = "".join(traceback.format_exception(caught.value))
     assert "hunter2" not in chain
+
+
+@pytest.mark.parametrize("kind", [ProjectMeta, ExperimentMeta, RunMeta])
+def test_a_field_is_checked_by_itself_as_it_is_in_its_record(kind: type[ScopeMeta]) -> None:
+    rest: dict[str, Any] = json.loads(
+        kind.make(format=1, uid="0" * 26, name="x", created_at=datetime.now(UTC)).to_json()
+    )
+    rest["kind"] = kind.model_fields["kind"].default
+    values: list[Any] = [1, -1, "x", "0" * 26, True, None, [], [1], [2**64], {}, {"a": "b"}]
+    values += [{"a": 1}, {"a": "0" * 26}, {"path": "x"}, {"path": 1}, {"object": "x"}]
+    for name in kind.model_fields.keys() - kind.identity:
+        for value in values:
+            place = ""
+            try:
+                kind.from_json(json.dumps({**rest, name: value}).encode(), "here")
+            except FormatError as error:
+                place = str(error.details["place"])
+            assert kind.problem(name, json.dumps(value)) == place, (name, value)

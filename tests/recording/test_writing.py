@@ -100,6 +100,21 @@ def test_an_end_waits_for_what_was_begun_and_refuses_what_comes_then(writing: Wr
         pass
 
 
+def test_all_who_would_end_it_are_told_when_nobody_is_at_work(writing: Writing) -> None:
+    for _ in range(2):  # an end that was refused is tried again
+        with writing.at_work():
+            stoppers = [Thread(target=writing.stop) for _ in range(3)]
+            for stopper in stoppers:
+                stopper.start()
+            for stopper in stoppers:
+                stopper.join(0.05)
+            assert all(stopper.is_alive() for stopper in stoppers)
+        for stopper in stoppers:
+            stopper.join(10)
+        assert not any(stopper.is_alive() for stopper in stoppers)
+        writing.go_on()
+
+
 def test_the_error_of_what_has_ended_says_how_and_what_to_do() -> None:
     error = ended("lab/run", "failed")
     assert "lab/run has ended (failed)" in str(error)
