@@ -158,12 +158,14 @@ def test_control_characters_steer_no_terminal(copy: Path, capsys: Capture) -> No
         assert "\x1b" not in text
 
 
-def test_it_waits_for_no_records_and_for_no_other_command(springs: Path) -> None:
+def test_it_waits_for_no_records_and_for_no_other_command(copy: Path) -> None:
+    with Workspace.load(copy) as workspace:
+        workspace.sync()
     code = (
         "import sys\nfrom molexp.cli import main\nmain(sys.argv[1:])\n"
         "print(*(n for n in sys.modules if n.startswith(('molexp.cli.', 'pydantic'))))"
     )
-    call = [sys.executable, "-c", code, "query", "status=failed", "-w", str(springs)]
+    call = [sys.executable, "-c", code, "query", "status=failed", "-w", str(copy)]
     ran = subprocess.run(call, capture_output=True, text=True, check=True, env={**os.environ})
     *lines, loaded = ran.stdout.splitlines()
     assert lines[1].split()[0] == f"{EXPERIMENT}/lr-0.3"
