@@ -21,9 +21,11 @@ import pytest
 
 import molexp
 from molexp import errors
+from molexp.catalog import register
 from molexp.cli import COMMANDS
 from molexp.errors import MolexpError
 from molexp.recording import session
+from molexp.rows.tables import tables
 from tests.documented import CLASSES, public_names, signature
 
 ROOT = Path(__file__).parents[1]
@@ -321,5 +323,55 @@ def test_the_config_page_names_every_environment_variable_that_is_read() -> None
 
 def test_every_command_is_on_the_command_line_page() -> None:
     text = (REFERENCE / "cli.md").read_text(encoding="utf-8")
-    names = [module.__name__.rpartition(".")[2] for module in COMMANDS]
-    assert [name for name in names if f"molexp {name}" not in text] == []
+    assert [name for name in COMMANDS if f"## molexp {name}\n" not in text] == []
+
+
+TABLE_ROW = re.compile(r"^\| `(\w+)` \| `([^`]+)` \| \S", re.MULTILINE)
+RELATION = re.compile(
+    r"^- `(\w+)`: the row of \[`(\w+)`\]\(#(\w+)\) with ([^\n]+)\.$", re.MULTILINE
+)
+
+
+def _table_said(section: str) -> dict[str, Any]:
+    """What the page says of a table."""
+    key = re.search(r"^Key: (.+?)\.(?: Found by `get` by its `(\w+)`\.)?$", section, re.MULTILINE)
+    assert key is not None, section
+    relations = {}
+    for name, table, link, pairs in RELATION.findall(section):
+        assert table == link
+        relations[name] = table, dict(re.findall(r"`(\w+)` = `(\w+)`", pairs))
+    return {
+        "columns": TABLE_ROW.findall(section),
+        "key": re.findall(r"`(\w+)`", key[1]),
+        "uid": key[2],
+        "relations": relations,
+    }
+
+
+def test_the_page_of_tables_says_what_the_code_has() -> None:
+    sections = _sections("tables.md")
+    names = list(tables())
+    assert list(sections) == [*names, "scopes", "A"]
+    for name, table in tables().items():
+        relations = {
+            relation: (each.table, dict(each.on)) for relation, each in table.relations.items()
+        }
+        assert _table_said(sections[name]) == {
+            "columns": list(table.columns.items()),
+            "key": list(table.key),
+            "uid": table.uid,
+            "relations": relations,
+        }, name
+    columns = dict(each.split() for each in register.COLUMNS.split(", "))
+    assert TABLE_ROW.findall(sections["scopes"]) == list(columns.items())[:6]
+
+
+def test_a_difference_between_a_page_and_a_table_is_found() -> None:
+    text = "| Column | type | |\n|---|---|---|\n| `a` | `JSON` | x |\n\nKey: `a`, `b`.\n\n"
+    text += "- `run`: the row of [`runs`](#runs) with `a` = `b`, `c` = `d`.\n"
+    assert _table_said(text) == {
+        "columns": [("a", "JSON")],
+        "key": ["a", "b"],
+        "uid": None,
+        "relations": {"run": ("runs", {"a": "b", "c": "d"})},
+    }

@@ -12,7 +12,7 @@ import pytest
 from molexp.cli import COMMANDS
 
 PACKAGE = Path(__file__).parents[1] / "molexp"
-NAMES = {command.__name__.rpartition(".")[2] for command in COMMANDS}
+NAMES = set(COMMANDS)
 
 NAMED = re.compile(r"`molexp\s+([^\s`]+)")
 OPTIONS = {"--help", "--version"}

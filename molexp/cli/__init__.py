@@ -7,17 +7,32 @@ import io
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from molexp import __version__
-from molexp.cli import demo, init, ls, problems, reap, show
-from molexp.cli.text import inert
+from molexp.cli.telling.text import inert
 from molexp.errors import MolexpError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (init, demo, ls, show, reap, problems)
+COMMANDS = {
+    "init": "make a workspace",
+    "demo": "record a small study, check it and show it",
+    "ls": "list projects, experiments, runs and data",
+    "show": "tell all about one run, or what holds runs",
+    "query": "find runs, assets, messages and more by what they are",
+    "sql": "ask the catalog in SQL",
+    "reap": "end what dead processes left open",
+    "problems": "name damaged records and twins",
+    "sync": "find what was changed by hand",
+    "rebuild": "make the catalog anew from the files",
+}
+"""The commands, each a module here, and what they do. Only the one that is called is loaded."""
+
+STOPPED = 130
+"""The exit status after Ctrl-C, as shells have it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,23 +52,48 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"molexp: {place}: {error.strerror or error}", file=sys.stderr)
             _drop_output()
         return 1
+    except KeyboardInterrupt:
+        print("molexp: stopped", file=sys.stderr)
+        return STOPPED
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    words = _joined(sys.argv[1:] if argv is None else argv)
+    called = next((word for word in words if not word.startswith("-")), "")
+    command: Any = import_module(f"molexp.cli.{called}") if called in COMMANDS else None
     parser = argparse.ArgumentParser(
         prog="molexp", description="Remember how research results were made."
     )
     parser.add_argument("--version", action="version", version=f"molexp {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add_to(commands)
-    arguments = parser.parse_args(argv)
+    for name, does in COMMANDS.items():
+        if name == called:
+            command.add_to(commands.add_parser(name, help=does, description=command.__doc__))
+        else:
+            commands.add_parser(name, help=does)
+    arguments, behind = parser.parse_known_args(words)  # it exits unless a command was called
+    strange = [word for word in behind if word.startswith("-") or "words" not in arguments]
+    if strange:
+        parser.error(f"unrecognized arguments: {' '.join(strange)}")
+    if behind:  # argparse takes words for one argument only as far as the next option
+        arguments.words += behind
     try:
-        status: int = arguments.run(arguments)
+        status: int = command.run(arguments)
     except MolexpError as error:
         print(f"molexp: {inert(error.message)}\n  → {inert(error.cure)}", file=sys.stderr)
         return 1
     return status
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """``--order -name`` as one word: argparse takes what begins with a dash for an option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] == "--order":
+            joined[-1] = f"--order={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _drop_output() -> None:

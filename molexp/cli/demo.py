@@ -11,15 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
 
-from molexp.cli import study
-from molexp.cli.find import as_address
-from molexp.cli.gather import Problems, RunTold, below, run_told, scope_told
 from molexp.cli.ls import run_dict, run_lines
-from molexp.cli.problems import problem_dict
 from molexp.cli.show import trace_of
-from molexp.cli.text import as_json, inert, inert_lines
+from molexp.cli.telling import study
+from molexp.cli.telling.find import as_address
+from molexp.cli.telling.gather import Problems, RunTold, below, run_told, scope_told
+from molexp.cli.telling.text import as_json, inert, inert_lines
+from molexp.cli.telling.wrong import problem_dict
 from molexp.disk import door
 from molexp.disk.beneath import Directory
 from molexp.disk.trash import delete
@@ -38,16 +37,12 @@ from molexp.workspace.run import Run
 from molexp.workspace.workspace import Workspace
 
 
-def add_to(commands: Any) -> None:
-    """Describe the command to the parser."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "demo", help="record a small study, check it and show it", description=__doc__
-    )
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Describe the command to its parser."""
     parser.add_argument(
         "path", nargs="?", metavar="PATH", help="a directory to make (default: molexp-demo)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from typing import Any
 
-from molexp.cli.text import as_json, inert
+from molexp.cli.telling.text import as_json, inert
 from molexp.errors import AlreadyExistsError, NotFoundError
 from molexp.workspace.workspace import Workspace
 
@@ -26,17 +25,13 @@ and then type
 """
 
 
-def add_to(commands: Any) -> None:
-    """Describe the command to the parser."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "init", help="make a workspace", description=__doc__
-    )
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Describe the command to its parser."""
     parser.add_argument(
         "path", nargs="?", default=".", metavar="PATH", help="its directory (default: this one)"
     )
     parser.add_argument("--name", help="what to call it (default: the name of its directory)")
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

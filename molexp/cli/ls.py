@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from molexp.cli.find import add_address_to, add_workspace_to, as_address, find_scope
-from molexp.cli.gather import (
+from molexp.cli.telling.around import add_workspace_to
+from molexp.cli.telling.find import add_address_to, as_address, find_scope
+from molexp.cli.telling.gather import (
     Problems,
     RunTold,
     Told,
@@ -19,7 +20,7 @@ from molexp.cli.gather import (
     run_told,
     scope_told,
 )
-from molexp.cli.text import (
+from molexp.cli.telling.text import (
     as_json,
     count_text,
     cut,
@@ -44,18 +45,14 @@ _STATES = sorted(state.value for state in ExecutionState)
 _MAX_ERROR = 60
 
 
-def add_to(commands: Any) -> None:
-    """Describe the command to the parser."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "ls", help="list projects, experiments, runs and data", description=__doc__
-    )
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Describe the command to its parser."""
     add_address_to(parser)
     parser.add_argument("-n", "--limit", type=int, metavar="N", help="the N newest runs alone")
     parser.add_argument(
         "--status", action="append", choices=_STATES, help="runs of this status alone; repeatable"
     )
     add_workspace_to(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

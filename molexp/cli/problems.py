@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from molexp.cli.find import add_workspace_to, find_workspace
-from molexp.cli.text import as_json, count_text, inert
-from molexp.errors import MolexpError
+from molexp.cli.telling.around import add_workspace_to, find_workspace
+from molexp.cli.telling.text import as_json, count_text
+from molexp.cli.telling.wrong import problem_dict, problem_lines
 
 
-def add_to(commands: Any) -> None:
-    """Describe the command to the parser."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "problems", help="name damaged records and twins", description=__doc__
-    )
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Describe the command to its parser."""
     add_workspace_to(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,18 +24,6 @@ def run(arguments: argparse.Namespace) -> int:
     elif not found:
         print("nothing: every record can be read")
     else:
-        for each in found:
-            print(f"{inert(each.message)}\n  → {inert(each.cure)}")
+        print("\n".join(problem_lines(found)))
         print(f"\n{count_text(len(found), 'problem')}; all else can be read")
     return 1 if found else 0
-
-
-def problem_dict(problem: MolexpError) -> dict[str, Any]:
-    """An error, as `--json` says it."""
-    return {
-        "code": problem.code,
-        "message": problem.message,
-        "cure": problem.cure,
-        "path": problem.details.get("path"),
-        "place": problem.details.get("place"),
-    }

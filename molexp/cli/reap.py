@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
 
-from molexp.cli.find import add_address_to, add_workspace_to, as_address, find_scope
-from molexp.cli.gather import Problems, run_told
-from molexp.cli.problems import problem_dict
-from molexp.cli.text import as_json, count_text, inert
+from molexp.cli.telling.around import add_workspace_to
+from molexp.cli.telling.find import add_address_to, as_address, find_scope
+from molexp.cli.telling.gather import Problems, run_told
+from molexp.cli.telling.text import as_json, count_text, inert
+from molexp.cli.telling.wrong import problem_dict
 from molexp.lifecycle.reaping import reap_below, runs_below
 from molexp.lifecycle.site import Site
 from molexp.model.address import Address
@@ -18,11 +18,8 @@ from molexp.model.state import ExecutionState
 _OPEN = (ExecutionState.RUNNING, ExecutionState.PAUSED, ExecutionState.UNKNOWN)
 
 
-def add_to(commands: Any) -> None:
-    """Describe the command to the parser."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "reap", help="end what dead processes left open", description=__doc__
-    )
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Describe the command to its parser."""
     add_address_to(parser)
     parser.add_argument(
         "--confirm",
@@ -30,7 +27,6 @@ def add_to(commands: Any) -> None:
         help="say that silent runs of which nothing is known, as on another machine, are over",
     )
     add_workspace_to(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from molexp.cli.find import add_address_to, add_workspace_to, as_address, find_scope
-from molexp.cli.gather import Problems, RunTold, Told, data_told, run_told, scope_told
 from molexp.cli.ls import (
     asset_dict,
     asset_lines,
@@ -20,7 +18,10 @@ from molexp.cli.ls import (
     run_dict,
     tell_problems,
 )
-from molexp.cli.text import (
+from molexp.cli.telling.around import add_workspace_to
+from molexp.cli.telling.find import add_address_to, as_address, find_scope
+from molexp.cli.telling.gather import Problems, RunTold, Told, data_told, run_told, scope_told
+from molexp.cli.telling.text import (
     as_json,
     cut,
     fields,
@@ -48,11 +49,8 @@ TRACE_TAIL = 12
 _WARNINGS = 5
 
 
-def add_to(commands: Any) -> None:
-    """Describe the command to the parser."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "show", help="tell all about one run, or what holds runs", description=__doc__
-    )
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Describe the command to its parser."""
     add_address_to(parser)
     parser.add_argument("-e", "--execution", type=int, metavar="N", help="not the newest, but N")
     only = parser.add_mutually_exclusive_group()
@@ -61,7 +59,6 @@ def add_to(commands: Any) -> None:
     )
     only.add_argument("--trace", action="store_true", help="print the whole stack trace alone")
     add_workspace_to(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from molexp import __version__
-from molexp.cli import COMMANDS, main
+from molexp.cli import COMMANDS, STOPPED, main
 
 CLI = [sys.executable, "-m", "molexp.cli"]
 CALLS = (
@@ -21,6 +22,10 @@ CALLS = (
     ["show", "-w", "{}/springs", "springs/learning-rates/best", "--log"],
     ["problems", "-w", "{}/springs"],
     ["reap", "-w", "{}/springs"],
+    ["query", "-w", "{}/springs"],
+    ["sql", "-w", "{}/springs", "select 1"],
+    ["sync", "-w", "{}/springs"],
+    ["rebuild", "-w", "{}/springs"],
     ["--help"],
     ["--version"],
 )
@@ -33,14 +38,42 @@ def test_a_call_without_a_command_says_which_there_are() -> None:
 
 
 def test_each_command_describes_itself_and_its_options(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in COMMANDS:
-        name = command.__name__.rpartition(".")[2]
+    for name in COMMANDS:
         with pytest.raises(SystemExit) as ended:
             main([name, "--help"])
         assert ended.value.code == 0
         said = capsys.readouterr().out
         assert f"usage: molexp {name}" in said
         assert "--json" in said
+
+
+def test_all_commands_are_listed_and_none_of_them_is_loaded_for_that() -> None:
+    code = "import sys\nfrom molexp.cli import main\ntry:\n    main(['--help'])\nfinally:\n"
+    code += "    print(*(name for name in sys.modules if name.startswith('molexp.cli.')))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *lines, loaded = ran.stdout.splitlines()
+    listed = [line.split(maxsplit=1) for line in lines if line.startswith("    ")]
+    assert listed == [[name, does] for name, does in COMMANDS.items()]
+    assert loaded.split() == ["molexp.cli.telling", "molexp.cli.telling.text"]
+
+
+def test_ctrl_c_is_one_line_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], springs: Path
+) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(read=interrupted))
+    assert main(["sql", "-w", str(springs), "-"]) == STOPPED
+    assert capsys.readouterr().err == "molexp: stopped\n"
+
+
+def test_a_word_too_many_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    for call in (["ls", "a", "b"], ["query", "--foo"], ["sync", "a"]):
+        with pytest.raises(SystemExit) as ended:
+            main(call)
+        assert ended.value.code == 2
+        assert f"unrecognized arguments: {call[-1]}" in capsys.readouterr().err
 
 
 def test_a_terminal_that_lacks_a_letter_gets_it_spelt_out(tmp_path: Path) -> None:

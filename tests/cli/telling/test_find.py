@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from molexp.cli.find import find_scope, find_workspace, root_around
+from molexp.cli.telling.around import find_workspace
+from molexp.cli.telling.find import find_scope
 from molexp.errors import FormatError, InvalidInputError, NotFoundError
 from molexp.workspace.workspace import Workspace
 
@@ -117,23 +118,11 @@ def test_a_directory_that_is_in_no_workspace_does_not_hide_the_error(
         find_scope(None, "spring")
     with pytest.raises(NotFoundError, match="lies in no workspace"):
         find_scope(None, None)
-    with pytest.raises(NotFoundError, match=r"no workspace in .*`molexp init PATH`"):
-        find_workspace(str(tmp_path))
-    with pytest.raises(InvalidInputError, match="nothing can have the path"):
-        find_workspace("a\0b")
 
 
 def test_a_path_into_another_workspace_is_refused(springs: Path, copy: Path) -> None:
     with pytest.raises(InvalidInputError, match="lies in the workspace"):
         find_scope(str(copy), f"{springs}/{RUNS}")
-
-
-def test_another_meta_json_on_the_way_is_no_workspace(tmp_path: Path) -> None:
-    for text in ('{"kind": "project"}', '{"kind": "webpage"}', "[]", "not json"):
-        (tmp_path / "meta.json").write_text(text)
-        assert root_around(tmp_path) != tmp_path, text
-    (tmp_path / "meta.json").write_text('{"kind": "workspace"}')
-    assert root_around(tmp_path) == tmp_path
 
 
 def test_a_damaged_workspace_is_found_and_says_so(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from molexp.cli.gather import Problems, below, count_below, data_told, run_told, scope_told
+from molexp.cli.telling.gather import Problems, below, count_below, data_told, run_told, scope_told
 from molexp.model.address import Address
 from molexp.model.scope import RunMeta
 from molexp.model.state import ExecutionState

@@ -1,18 +1,16 @@
-"""Find what a user means: the workspace around them, and the scope in it that they name."""
+"""Find the scope that a user means, in the workspace around them or in the one that they name."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
 from typing import Any
 
+from molexp.cli.telling.around import find_workspace, here, path_of, root_around
 from molexp.disk import layout
-from molexp.disk.beneath import Directory
-from molexp.errors import InvalidInputError, InvalidNameError, MolexpError, NotFoundError
+from molexp.errors import InvalidInputError, InvalidNameError, NotFoundError
 from molexp.model.address import Address, ScopeKind
-from molexp.model.scope import WorkspaceMeta
 from molexp.workspace.experiment import Experiment
 from molexp.workspace.listing import not_there
 from molexp.workspace.project import Project
@@ -22,17 +20,6 @@ from molexp.workspace.workspace import Workspace
 AnyScope = Workspace | Project | Experiment | Run
 
 _INNER = {ScopeKind.PROJECT, ScopeKind.EXPERIMENT, ScopeKind.RUN}
-
-
-def add_workspace_to(parser: argparse.ArgumentParser) -> None:
-    """Let a command be told which workspace is meant, and whether to speak JSON."""
-    parser.add_argument(
-        "-w",
-        "--workspace",
-        metavar="PATH",
-        help="the workspace (default: the one around the current directory)",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def add_address_to(parser: argparse.ArgumentParser) -> None:
@@ -46,32 +33,6 @@ def add_address_to(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def find_workspace(given: str | None) -> Workspace:
-    """The workspace at a path; else the one around the current directory.
-
-    Raises NotFoundError, and FormatError if it is damaged.
-    """
-    if given is not None:
-        try:
-            return Workspace.load(_path(given))
-        except NotFoundError as error:
-            raise NotFoundError(
-                error.message,
-                cure="check the path, or make one there: `molexp init PATH`",
-                kind="workspace",
-                key=given,
-            ) from error
-    root = root_around(_here())
-    if root is None:
-        raise NotFoundError(
-            f"there is no workspace in {_here()}, nor in any directory above it",
-            cure="go into one, name one by `-w PATH`, or make one: `molexp init lab`",
-            kind="workspace",
-            key=str(_here()),
-        )
-    return Workspace.load(root)
-
-
 def find_scope(given: str | None, address: str | None) -> AnyScope:
     """The scope that is meant: by its address, by the path of a directory, or by where one is.
 
@@ -79,11 +40,11 @@ def find_scope(given: str | None, address: str | None) -> AnyScope:
     well as its id does. Raises NotFoundError, and FormatError if a record on the way is damaged.
     """
     if address is None:
-        return find_workspace(given) if given is not None else _scope_at(_here())
+        return find_workspace(given) if given is not None else _scope_at(here())
     try:
         return _named(find_workspace(given), address)
     except (NotFoundError, InvalidNameError) as error:
-        path = _path(address)
+        path = path_of(address)
         root = root_around(path) if path.is_dir() else None
         if root is None:
             raise
@@ -94,12 +55,6 @@ def find_scope(given: str | None, address: str | None) -> AnyScope:
                 argument="address",
             ) from error
         return _scope_at(path)
-
-
-def root_around(path: Path) -> Path | None:
-    """The innermost directory that is a workspace, from ``path`` upwards; None if there is none."""
-    real = Path(os.path.realpath(path))
-    return next((each for each in (real, *real.parents) if _is_workspace(each)), None)
 
 
 def _named(workspace: Workspace, address: str) -> AnyScope:
@@ -134,42 +89,6 @@ def _scope_at(path: Path) -> AnyScope:
         except (NotFoundError, InvalidNameError):
             continue  # what lies there is no scope, and a scope around it is meant
     return workspace
-
-
-def _is_workspace(path: Path) -> bool:
-    """Whether a directory says that it is one; a damaged one is one if it looks like one."""
-    try:
-        with Directory.open(path) as directory:
-            if not directory.exists(layout.META):
-                return False
-            said = json.loads(directory.read(layout.META, WorkspaceMeta.max_bytes))
-    except (MolexpError, ValueError, RecursionError):
-        return any((path / name).is_dir() for name in (layout.PROJECTS, layout.CACHE))
-    return isinstance(said, dict) and said.get("kind") == ScopeKind.WORKSPACE
-
-
-def _here() -> Path:
-    try:
-        return Path.cwd()
-    except OSError as error:
-        raise NotFoundError(
-            "the current directory is gone",
-            cure="go to a directory that is there",
-            kind="directory",
-            key=".",
-        ) from error
-
-
-def _path(text: str) -> Path:
-    """The path that a user wrote; raises InvalidInputError for one that nothing can have."""
-    if "\0" in text:
-        raise InvalidInputError(
-            f"nothing can have the path {text!r}",
-            cure="name another place",
-            argument="path",
-            value=text,
-        )
-    return Path(text)
 
 
 def as_address(scope: Any) -> Address:

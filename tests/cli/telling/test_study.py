@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from molexp.cli import study
+from molexp.cli.telling import study
 from molexp.workspace.experiment import Experiment
 from molexp.workspace.workspace import Workspace
 

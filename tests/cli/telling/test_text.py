@@ -10,7 +10,7 @@ from math import inf, nan
 
 import pytest
 
-from molexp.cli.text import (
+from molexp.cli.telling.text import (
     as_json,
     count_text,
     cut,
