@@ -22,6 +22,7 @@ STORAGE = "v1.4.0"
 _SETTINGS = {
     "threads": 2,
     "memory_limit": "'256MB'",
+    "temp_directory": "''",
     "preserve_insertion_order": "true",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",

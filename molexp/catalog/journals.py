@@ -217,9 +217,9 @@ def _number(value: Any) -> int:
 
 def _prefix(value: Any) -> str:
     """Where to look; everywhere, if it is not said in a way that is known."""
-    text: str = value if isinstance(value, str) else ""
+    text = str(value) if isinstance(value, str) else ""
     is_known = text.removesuffix("/**").count("/") < 3 and _PREFIX.fullmatch(text)
-    if not is_known or text is not value:
+    if not is_known or not isinstance(value, str):
         return _EVERYTHING
     text.encode()  # half a character is no name
     return text

@@ -75,6 +75,7 @@ class View:
         self._base: Generation | None = None
         self._knowledge = Knowledge()
         self._was_alarmed = False
+        self._shape: tuple[str, bool, bool] | None = None
         self._rests_until = 0.0
         self._directory = Directory.open(path)
         self._shelf = Shelf(self._directory)
@@ -153,6 +154,7 @@ class View:
         make_tables(self._connection, _OVER)
         self._connection.execute(f"CREATE TABLE {_OVER}.hidden (scope INTEGER)")
         self._base = None
+        self._shape = None
         self._pid = os.getpid()
         self._settle_on(None)
 
@@ -226,10 +228,7 @@ class View:
 
     def _settle_on(self, base: Generation | None) -> None:
         """Begin anew over another generation."""
-        if self._base is not None:
-            self._views(None)
-            detach(self._connection, self._base)
-        self._base = base
+        before, self._base = self._base, base
         self._knowledge = base.knowledge if base is not None else Knowledge()
         self._is_known = base is not None
         self._was_alarmed = False
@@ -245,17 +244,27 @@ class View:
             self._open_ones = {*register.open_ones(self._connection, base.alias)}
         self._numbers = count(highest + 1)
         self._views(base)
+        if before is not None:
+            detach(self._connection, before)
 
     def _views(self, base: Generation | None) -> None:
-        """Show the generation, and what is over it, under the names of the tables."""
+        """Show the generation, and what is over it, under the names of the tables.
+
+        What hides nothing or has nothing in it is left out, for the engine plans with all it sees.
+        """
+        shape = (base.alias if base is not None else "", bool(self._hidden), bool(self._over))
+        if shape == self._shape:
+            return
+        self._shape = shape
         for name in (*tables(), "ids", "scopes"):
-            shown = f"SELECT * FROM {_OVER}.{name}"
+            shown = []
             if base is not None:
-                shown = (
-                    f"SELECT * FROM {base.alias}.{name} ANTI JOIN {_OVER}.hidden USING (scope)"
-                    f" UNION ALL {shown}"
-                )
-            self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {shown}")
+                hides = f" ANTI JOIN {_OVER}.hidden USING (scope)" if self._hidden else ""
+                shown.append(f"SELECT * FROM {base.alias}.{name}{hides}")
+            if self._over or base is None:
+                shown.append(f"SELECT * FROM {_OVER}.{name}")
+            both = " UNION ALL ".join(shown)
+            self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {both}")
 
     def _survey(self, prefixes: Iterable[str]) -> dict[str, tuple[int, ...]]:
         """Which scopes lie at prefixes, each by the inode of its record."""
@@ -411,6 +420,7 @@ class View:
                 f"INSERT INTO {_OVER}.hidden SELECT unnest($1::INTEGER[])", [new]
             )
             self._hidden |= hidden | back
+        self._views(self._base)
 
     def _fold_first(self) -> bool:
         """Fold before answering, where all of a large workspace would have to be read anyway."""

@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def _no_change() -> None:
 
 def _flock(reaction: Callable[[], None]) -> Callable[[], None]:
     def prepare() -> None:
-        def flock(fd: int, operation: int) -> None:
+        def flock(fd: Any, operation: int) -> None:
             # With LOCK_NB none can hang: that is why there is no fifth mode.
             assert operation in (fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN)
             if operation != fcntl.LOCK_UN:
