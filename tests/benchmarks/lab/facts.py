@@ -6,9 +6,16 @@ workspace holds the first runs of a greater one.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import shake_128
+
+from molexp.model.ids import run_id, ulid
+
+BEGAN = 1_767_571_200  # 2026-01-05, in seconds since 1970
+_APART = 30_000
+"""A run is created so many milliseconds after the one before, and a little more."""
 
 PROJECTS = 4
 EXPERIMENTS = 5
@@ -72,6 +79,32 @@ class RunFacts:
         """The status of its only execution."""
         return "failed" if self.is_failed else "succeeded"
 
+    @property
+    def milliseconds(self) -> int:
+        """When it was created, since 1970."""
+        return BEGAN * 1000 + _APART * self.number + int.from_bytes(self.luck[27:29], "big") % 900
+
+    @property
+    def name(self) -> str:
+        """Its id."""
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self.milliseconds // 1000))
+        return run_id(stamp, self.luck[16:24])
+
+    @property
+    def experiment_address(self) -> str:
+        """Where its experiment lies."""
+        return experiment_address(self.project, self.experiment)
+
+    @property
+    def address(self) -> str:
+        """Where it lies."""
+        return f"{self.experiment_address}/{self.name}"
+
+    def uids(self) -> list[str]:
+        """The uids of the run, of its execution, and of its assets."""
+        moment, luck = self.milliseconds, self.luck
+        return [ulid(moment, luck[at : at + 16]) for at in range(LUCK_BYTES, len(luck), 16)]
+
 
 def runs(plan: Plan) -> Iterator[RunFacts]:
     """All runs of a workspace, in the order in which they were made."""
@@ -123,7 +156,4 @@ def count_chosen(plan: Plan) -> int:
 
 def count_traces(plan: Plan, address: str) -> int:
     """How many traces of failed runs there are in an experiment."""
-    return sum(
-        each.is_failed and experiment_address(each.project, each.experiment) == address
-        for each in runs(plan)
-    )
+    return sum(each.is_failed and each.experiment_address == address for each in runs(plan))

@@ -20,10 +20,11 @@ from typing import NamedTuple
 from molexp.disk import layout
 from molexp.disk.layout import ACCESS, ROOT_MODES
 from molexp.model.codec import join_line
-from molexp.model.ids import run_id, ulid
+from molexp.model.ids import ulid
 from molexp.model.scope import Address, ExperimentMeta, ProjectMeta, ScopeMeta, WorkspaceMeta
 from tests.benchmarks.lab import moulds
 from tests.benchmarks.lab.facts import (
+    BEGAN,
     EXPERIMENTS,
     LUCK_BYTES,
     PROJECTS,
@@ -32,10 +33,6 @@ from tests.benchmarks.lab.facts import (
     experiment_address,
     runs,
 )
-
-_BEGAN = 1_767_571_200  # 2026-01-05, in seconds since 1970
-_APART = 30
-"""A run is created so many seconds after the one before."""
 
 _EXECUTION = layout.execution_name(1)
 _MODES = ACCESS["private"]
@@ -71,15 +68,18 @@ class _Moment:
     since: int
     micro: int
 
+    @classmethod
+    def at(cls, milliseconds: int, micro: int) -> _Moment:
+        """Some microseconds after a millisecond, and never at a full second."""
+        since, rest = divmod(milliseconds, 1000)
+        return cls(_second(since), since, rest * 1000 + micro + 1)
+
     def text(self, later: int = 0) -> bytes:
         """So many microseconds later, in the same second."""
         return f"{self.second}.{self.micro + later:06d}Z".encode()
 
     def nanoseconds(self, later: int = 0) -> int:
         return (self.since * 1_000_000 + self.micro + later) * 1000
-
-    def milliseconds(self) -> int:
-        return self.since * 1000 + self.micro // 1000
 
 
 class _Texts:
@@ -104,13 +104,9 @@ class _Texts:
 
     def files_of(self, facts: RunFacts) -> tuple[str, bytes, list[_File], bytes]:
         """The run's id, its meta.json, the files of its execution, and the line of its edit."""
-        luck, made = facts.luck, _moment(facts.number, facts.luck)
-        uids = [
-            ulid(made.milliseconds(), luck[at : at + 16]).encode()
-            for at in range(LUCK_BYTES, len(luck), 16)
-        ]
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(made.since))
-        identity = run_id(stamp, luck[16:24])
+        luck, made = facts.luck, _Moment.at(facts.milliseconds, facts.luck[30])
+        uids = [uid.encode() for uid in facts.uids()]
+        identity = facts.name
         given = json.dumps(facts.parameters, separators=(",", ":")).encode()
         meta = moulds.RUN.fill(uids[0], identity.encode(), made.text(), given)
         ended = _later(made, 1 + luck[24] % 20)
@@ -177,11 +173,6 @@ class _Texts:
         return mould.fill(b"%d" % len(file.data), b"%d" % file.mtime_ns, _digest(file.data))
 
 
-def _moment(number: int, luck: bytes) -> _Moment:
-    since = _BEGAN + _APART * number
-    return _Moment(_second(since), since, 1 + int.from_bytes(luck[27:30], "big") % 900_000)
-
-
 def _later(moment: _Moment, seconds: int) -> _Moment:
     since = moment.since + seconds
     return _Moment(_second(since), since, moment.micro)
@@ -198,7 +189,7 @@ def _digest(data: bytes) -> bytes:
 def make(root: Path, plan: Plan, report: Report = lambda _: None) -> None:
     """Make a workspace where nothing is."""
     os.mkdir(root, ROOT_MODES["private"])
-    before = os.umask(0)
+    before = os.umask(0o022)
     try:
         with ExitStack() as stack:
             places = {
@@ -207,7 +198,7 @@ def make(root: Path, plan: Plan, report: Report = lambda _: None) -> None:
             }
             texts = _Texts(plan.assets)
             for facts in runs(plan):
-                address = Address.parse(experiment_address(facts.project, facts.experiment))
+                address = Address.parse(facts.experiment_address)
                 _put_run(places[address].fd, *texts.files_of(facts), plan.files)
                 if facts.number % 10_000 == 9_999:
                     report(facts.number + 1)
@@ -230,9 +221,9 @@ class _Place:
 
 def _make_scopes(root: Path, plan: Plan) -> list[Address]:
     """The workspace, its projects, and their experiments, whose addresses these are."""
-    began = datetime.fromtimestamp(_BEGAN, UTC) - timedelta(days=1) + timedelta(microseconds=7)
+    began = datetime.fromtimestamp(BEGAN, UTC) - timedelta(days=1) + timedelta(microseconds=7)
     common = {"format": 1, "created_at": began}
-    uids = (ulid(_BEGAN * 1000, sha256(b"%d" % n).digest()[:16]) for n in range(10_000))
+    uids = (ulid(BEGAN * 1000, sha256(b"%d" % n).digest()[:16]) for n in range(10_000))
     labels = plan.to_labels()
     found = WorkspaceMeta.make(
         kind="workspace", uid=next(uids), name="bench", labels=labels, **common
