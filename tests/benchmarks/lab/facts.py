@@ -157,3 +157,18 @@ def count_chosen(plan: Plan) -> int:
 def count_traces(plan: Plan, address: str) -> int:
     """How many traces of failed runs there are in an experiment."""
     return sum(each.is_failed and each.experiment_address == address for each in runs(plan))
+
+
+def some_addresses(plan: Plan, wanted: int, turn: int) -> list[str]:
+    """Runs from all over a workspace, other ones in each turn; none that failed.
+
+    So whatever is done with them, and even if they succeed again, no answer changes.
+    """
+    stride = max(1, plan.runs // wanted)
+    found: dict[str, None] = {}
+    for begin in range(turn % stride, plan.runs, stride):
+        near = (run(plan, number) for number in range(begin, plan.runs))
+        chosen = next((each for each in near if not each.is_failed), None)
+        if chosen is not None:
+            found[chosen.address] = None
+    return list(found)[:wanted]
