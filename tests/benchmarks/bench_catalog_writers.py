@@ -33,6 +33,9 @@ from tests.benchmarks.lab.find import Labs, add_options, open_labs
 
 LIMIT = 1.5
 SAME, OTHER = "same", "other"
+ENOUGH = 200
+"""Of fewer answers the p99 is hardly more than the worst one."""
+
 TURNS = (SAME, OTHER, OTHER, SAME, SAME, OTHER)
 
 
@@ -134,6 +137,8 @@ def tell(heard: dict[str, Heard], options: argparse.Namespace) -> bool:
             f"median {median(told.waits) * 1e3:.2f} ms, p99 {told.p99 * 1e3:.2f} ms, "
             f"{told.written:,} runs written, {len(told.errors)} errors"
         )
+    if min(len(told.waits) for told in heard.values()) < ENOUGH:
+        print(f"  fewer than {ENOUGH} answers: say --seconds or --repeat for a p99 worth the name")
     ratio = heard[SAME].p99 / heard[OTHER].p99
     errors = [error for told in heard.values() for error in told.errors]
     holds, is_clean = ratio <= LIMIT, not errors

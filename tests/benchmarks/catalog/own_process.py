@@ -1,7 +1,8 @@
 """Contestants that run once, in a process of their own, and measure only what counts of it.
 
 The process prepares, calls :func:`measured`, and prints what that gives as its last line. Its
-imports and its opening are not counted; its peak of memory is that of the whole process.
+imports and its opening are not counted; its peak of memory is that of the whole process, and never
+less than that of whoever started it, which Linux hands on.
 """
 
 from __future__ import annotations
