@@ -3,7 +3,7 @@
 python -m tests.benchmarks.lab PLACE [--runs 1000] [--assets 2] [--seed 1] [--without-files]
                                      [--signac] [--check]
 
-A run with 2 assets is 4 files and 3 directories or a little more, and takes about 25 KB in memory
+A run with 2 assets is 4 files and 3 directories or a little more, and takes about 18 KB in memory
 (`/dev/shm`) for records and bytes of hardly 4 KB; with 10 assets it is 12 files, or 4 if the bytes
 of assets are left out. `--check` then holds the workspace against docs/format; it reads it whole,
 several ms a run.
