@@ -27,7 +27,8 @@ def count_chosen(workspace: Any) -> int:
 
 def list_chosen(workspace: Any) -> list[str]:
     """``a == 3 and succeeded``: their addresses."""
-    return [run.address for run in _chosen(workspace)]
+    found: list[str] = _chosen(workspace).addresses()
+    return found
 
 
 def _chosen(workspace: Any) -> Any:

@@ -11,9 +11,17 @@ from typing import Any
 from molexp.model.asset import ArtifactAsset, Asset, ErrorTraceAsset, OutputAsset
 from molexp.model.codec import join_line
 from molexp.model.digest import hex_of, of_bytes
-from molexp.model.execution import End, Message, Metric, MetricSummary, Owner, Problem, Start
+from molexp.model.execution import (
+    End,
+    FileEntry,
+    Message,
+    Metric,
+    MetricSummary,
+    Owner,
+    Problem,
+    Start,
+)
 from molexp.model.ids import ENTROPY_BYTES, ulid
-from molexp.model.manifest import FileEntry
 from molexp.model.record import Edit, Record
 from molexp.model.scope import RunMeta, WorkflowSource
 

@@ -19,9 +19,10 @@ from typing import NamedTuple
 
 from molexp.disk import layout
 from molexp.disk.layout import ACCESS, ROOT_MODES
+from molexp.model.address import Address
 from molexp.model.codec import join_line
 from molexp.model.ids import ulid
-from molexp.model.scope import Address, ExperimentMeta, ProjectMeta, ScopeMeta, WorkspaceMeta
+from molexp.model.scope import ExperimentMeta, ProjectMeta, ScopeMeta, WorkspaceMeta
 from tests.benchmarks.lab import moulds
 from tests.benchmarks.lab.facts import (
     BEGAN,
