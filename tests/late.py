@@ -47,6 +47,7 @@ LATE_IMPORTS = {
     ("molexp/catalog/catalog.py", "molexp.catalog.sql"): "what starts processes: for SQL alone",
     ("molexp/catalog/engine.py", "ctypes"): "heavy, and for forked children alone",
     ("molexp/catalog/engine.py", "_duckdb"): "the one door to the engine, for whoever asks",
+    ("molexp/catalog/load.py", "tempfile"): "for very many rows; it loads what makes luck",
     ("molexp/rows/edits.py", "molexp.rows.judge"): "the records: for what is odd alone",
     ("molexp/rows/gather.py", "molexp.rows.live"): "the records of lines: for what is at work",
     ("molexp/rows/plain.py", "molexp.rows.judge"): "the records: for what is odd alone",

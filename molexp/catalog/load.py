@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from molexp.catalog import register
 from molexp.catalog.engine import Connection, listed, quoted
+from molexp.late import late
 from molexp.rows.gather import Gathered
 from molexp.rows.tables import Table, tables
+
+if TYPE_CHECKING:
+    import tempfile
+else:
+    tempfile = late("tempfile")
 
 Row = tuple[object, ...]
 

@@ -76,6 +76,7 @@ class View:
         self._knowledge = Knowledge()
         self._was_alarmed = False
         self._shape: tuple[str, bool, bool] | None = None
+        self._has_room = False
         self._rests_until = 0.0
         self._directory = Directory.open(path)
         self._shelf = Shelf(self._directory)
@@ -150,11 +151,9 @@ class View:
         if self._pid:
             return
         self._connection = connect()
-        self._connection.execute(f"CREATE SCHEMA {_OVER}")
-        make_tables(self._connection, _OVER)
-        self._connection.execute(f"CREATE TABLE {_OVER}.hidden (scope INTEGER)")
         self._base = None
         self._shape = None
+        self._has_room = False
         self._pid = os.getpid()
         self._settle_on(None)
 
@@ -237,15 +236,26 @@ class View:
         self._entries: dict[Parts, register.Entry | None] = {}
         self._open_ones: set[str] = set()
         self._size, highest = 0, -1
-        for name in (*tables(), "ids", "scopes", "hidden"):
+        for name in (*tables(), "ids", "scopes", "hidden") if self._has_room else ():
             self._connection.execute(f"DELETE FROM {_OVER}.{name}")
         if base is not None:
             highest, self._size = register.extent(self._connection, base.alias)
             self._open_ones = {*register.open_ones(self._connection, base.alias)}
         self._numbers = count(highest + 1)
-        self._views(base)
+        if base is not None:
+            self._views(base)
+        else:  # until something is in memory, nobody asks
+            self._shape = None
         if before is not None:
             detach(self._connection, before)
+
+    def _make_room(self) -> None:
+        """Make the tables in memory, once something is to be in them."""
+        if not self._has_room:
+            self._connection.execute(f"CREATE SCHEMA {_OVER}")
+            make_tables(self._connection, _OVER)
+            self._connection.execute(f"CREATE TABLE {_OVER}.hidden (scope INTEGER)")
+            self._has_room = True
 
     def _views(self, base: Generation | None) -> None:
         """Show the generation, and what is over it, under the names of the tables.
@@ -388,6 +398,9 @@ class View:
 
     def _replace(self, changed: list[Gathered], gone: list[Parts]) -> None:
         """Let the rows in memory be those of what was read, and hide those that it replaces."""
+        if not changed and not gone and self._shape is not None:
+            return
+        self._make_room()
         stale = [self._over[each.address].scope for each in changed if each.address in self._over]
         for address in gone:
             overlaid = self._over.pop(address, None)
