@@ -261,10 +261,11 @@ class _Reading:
         for address, directory in self._everything(prefixes):
             entry = known.get(address)
             try:
-                seen = glance(directory, KINDS[len(address)])
-                self._found.add(address)
-                if entry is not None and entry.signature == seen.signature:
-                    continue
+                if entry is not None and entry.signature is not None:
+                    seen = glance(directory, KINDS[len(address)])
+                    if seen.signature == entry.signature:
+                        self._found.add(address)
+                        continue
                 scope = next(numbers) if entry is None else entry.scope
                 found = gather(directory, address, scope, self._report.errors)
             except NotFoundError:
@@ -272,10 +273,11 @@ class _Reading:
             except MolexpError as error:
                 self._report.errors.append(error)
                 continue
+            self._found.add(address)
             if entry is not None:
                 stale.append(scope)
             self._report.add(found)
-            loader.add(found, is_sure=seen.changed_ns < self._moment_ns)
+            loader.add(found, is_sure=found.glance.changed_ns < self._moment_ns)
             if progress is not None:
                 progress(loader.count)
         gone = self._gone(prefixes, known)
