@@ -16,6 +16,7 @@ _OF_HANDLES = {
     ],
     "workspace": [
         "molexp.catalog.catalog",
+        "molexp.catalog.fold",
         "molexp.lifecycle.reaping",
         "molexp.lifecycle.removal",
         "molexp.lifecycle.scopes",
@@ -45,7 +46,9 @@ LATE_IMPORTS = {
     ("molexp/disk/ledger.py", "molexp.model.execution"): "likewise",
     ("molexp/disk/tree.py", "zipfile"): "only for a workspace that is an archive",
     ("molexp/catalog/catalog.py", "molexp.catalog.sql"): "what starts processes: for SQL alone",
+    ("molexp/catalog/engine.py", "ctypes"): "heavy, and for forked children alone",
     ("molexp/catalog/engine.py", "_duckdb"): "the one door to the engine, for whoever asks",
+    ("molexp/catalog/load.py", "tempfile"): "for very many rows; it loads what makes luck",
     ("molexp/rows/edits.py", "molexp.rows.judge"): "the records: for what is odd alone",
     ("molexp/rows/gather.py", "molexp.rows.live"): "the records of lines: for what is at work",
     ("molexp/rows/plain.py", "molexp.rows.judge"): "the records: for what is odd alone",

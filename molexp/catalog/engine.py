@@ -22,6 +22,7 @@ STORAGE = "v1.4.0"
 _SETTINGS = {
     "threads": 2,
     "memory_limit": "'256MB'",
+    "temp_directory": "''",
     "preserve_insertion_order": "true",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -63,6 +64,13 @@ def lock(connection: Connection) -> None:
     """
     for each in _LOCKS:
         connection.execute(each)
+
+
+def leak(connection: Connection) -> None:
+    """Never let go of a connection: a forked child that did would wait for its parent's threads."""
+    import ctypes  # heavy, and for forked children alone
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -21,7 +21,7 @@ from molexp.catalog.load import Loader, drop
 from molexp.disk import door, layout, owner
 from molexp.disk.beneath import Directory
 from molexp.disk.journal import MARK_PREFIX, make_mark
-from molexp.errors import MolexpError, NotFoundError
+from molexp.errors import CatalogError, FormatError, MolexpError, NotFoundError
 from molexp.rows.gather import KINDS, Gathered, gather
 from molexp.rows.glance import glance
 from molexp.rows.owners import here, is_dead
@@ -32,9 +32,13 @@ EVERYTHING = "**"
 _GROWN = 1.5  # times the size that it was packed to: then it is packed again
 _CHUNK = 1 << 22
 
-# The file system's clock is not asked where nothing can be written; what changed in the last
-# minute by this one is read again.
-_TICK_NS = 60 * 10**9
+_MISPLACED = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
+
+TICK_NS = 60 * 10**9
+"""More than any file system's clock takes to tick, or differs from this host's.
+
+That clock is not asked where nothing can be written: what changed so lately is read again.
+"""
 
 
 @dataclass
@@ -82,13 +86,17 @@ class Folder:
 
         Raises StorageError, and CatalogError.
         """
+        with self._explained():
+            return self._fold(base, anew=anew, progress=progress)
+
+    def _fold(self, base: Generation | None, *, anew: bool, progress: Progress | None) -> Report:
         report = Report()
         moment_ns = self._moment()
         known = base.knowledge if base is not None else Knowledge()
         hints = journals.read_hints(self._root, known.journals, is_dead, moment_ns / 1e9)
         scanned = base is None or journals.is_alarm(self._root, known, hints, here())
         old = None if anew else base
-        with self._aside() as (tmp, name), self._explained():
+        with self._aside() as (tmp, name):
             target = self._begin(tmp, name, old)
             try:
                 prefixes = {EVERYTHING}
@@ -112,7 +120,7 @@ class Folder:
     def _moment(self) -> int:
         """Now, by the file system's clock; a mark is there from now on."""
         if not self._in_place:
-            return time.time_ns() - _TICK_NS
+            return time.time_ns() - TICK_NS
         with self._root.make(layout.JOURNAL, self._modes.directory) as directory:
             if not any(each.startswith(MARK_PREFIX) for each in directory.names()):
                 make_mark(directory, self._modes.file)
@@ -142,12 +150,18 @@ class Folder:
                     with suppress(OSError):
                         door.unlink(tmp.fd, each)
 
-    def _explained(self) -> AbstractContextManager[None]:
-        where = self._root.where(layout.CATALOG) if self._in_place else str(self._shelf.cache)
-        return translated(
-            f"no catalog can be written in {where}",
-            "free some space there; the files of the workspace are untouched",
-        )
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        where = self._root.where(layout.CACHE) if self._in_place else str(self._shelf.cache)
+        full = "free some space there; the files of the workspace are untouched"
+        try:
+            with translated(f"no catalog can be written in {where}", full):
+                yield
+        except (NotFoundError, FormatError, *_MISPLACED) as error:
+            raise CatalogError(
+                f"what a catalog is made in was removed or replaced meanwhile: {error}",
+                cure=f"move away what is no directory in {where}, and run `molexp rebuild`",
+            ) from error
 
     def _begin(self, tmp: Directory, name: str, base: Generation | None) -> str:
         """A database to be filled: a copy of the base, or a new one."""

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 import molexp
@@ -38,8 +37,7 @@ def fingerprint() -> str:
         (each.name, [*each.columns.items()], each.order, each.reader.__qualname__)
         for each in tables().values()
     ]
-    text = repr((FORMAT, molexp.__version__, declared))
-    return blake2b(text.encode(), digest_size=12).hexdigest()
+    return repr((FORMAT, molexp.__version__, declared))
 
 
 @dataclass
@@ -221,7 +219,7 @@ def locked(shelf: Shelf, mode: int) -> Iterator[bool]:
     try:
         with shelf.open_home(mode) as home:
             fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=home.fd)
-    except OSError:
+    except (OSError, MolexpError):
         yield True
         return
     try:

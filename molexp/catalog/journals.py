@@ -6,8 +6,10 @@ generation is opened, and that before any scope is looked at.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,13 +17,17 @@ from typing import Any
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.disk.journal import MARK_PREFIX
-from molexp.errors import MolexpError, NotFoundError
+from molexp.errors import FormatError, MolexpError, NotFoundError, StorageError
 
 SILENT_SECONDS = 24 * 3600.0
 """After this long a journal that nobody wrote to is that of a writer who is gone."""
 
 _ENDING = ".jsonl"
 _FIRST = 1 << 14  # more than the first line of any journal has
+_EVERYTHING = "**"
+
+# Nothing, or at most three names, and perhaps what lies below.
+_PREFIX = re.compile(r"(?:(?!\.{1,2}(?:/|$))[^/\0]{1,255}(?:/(?!$)|$)){0,4}")
 
 Boot = tuple[str, str]
 """A host, and one of its boots."""
@@ -111,20 +117,33 @@ def read_hints(
         try:
             with root.enter(layout.JOURNAL) as directory:
                 found = {
-                    name: _read(directory, name, known.get(name), dead, moment)
+                    name: journal
                     for name in directory.names()
                     if name.endswith(_ENDING)
+                    and (journal := _read(directory, name, known.get(name), dead, moment))
                 }
                 return Hints(found, _marks(directory))
         except NotFoundError:
             if not root.exists(layout.JOURNAL):
                 return Hints({}, frozenset())
+        except FormatError:
+            return Hints(
+                {}, frozenset()
+            )  # no directory: as long as it lies there, all is looked at
 
 
 def _read(
     directory: Directory, name: str, known: Known | None, dead: Dead | None, moment: float
-) -> Journal:
-    fd = directory.open_file(name)
+) -> Journal | None:
+    """What one journal says; None if that is none."""
+    try:
+        fd = directory.open_file(name)
+    except FormatError:
+        return None  # it is no file, so that nobody ever wrote a hint there
+    except StorageError as error:
+        if error.errno != errno.EACCES:
+            raise
+        return Journal(Known(0, 0, ""), frozenset([_EVERYTHING]), is_same=False, boot=None)
     try:
         status = os.fstat(fd)
         owner = _owner(os.pread(fd, _FIRST, 0))
@@ -140,7 +159,7 @@ def _read(
 
 
 def _holds(fd: int, known: Known) -> bool:
-    tail = known.tail.encode()
+    tail = known.tail.encode(errors="surrogateescape")
     return os.pread(fd, len(tail), known.offset - len(tail)) == tail
 
 
@@ -171,7 +190,7 @@ def _replay(
             finished = True
     tail = known.tail if known is not None else ""
     if lines:
-        tail = (lines[-1] + b"\n").decode("utf-8", "replace")
+        tail = (lines[-1] + b"\n").decode(errors="surrogateescape")
     offset = begin + len(text) - len(torn)
     return Known(inode, offset, tail, hints, finished), frozenset(named)
 
@@ -181,12 +200,29 @@ def _parsed(line: bytes) -> dict[str, Any]:
     try:
         said = json.loads(line) if line else {}
         if "touch" in said:
-            int(said["touch"]["n"]), [*map(str.encode, said["touch"]["at"])]
-        elif "done" in said:
-            int(said["done"])
+            touch = said["touch"]
+            return {"touch": {"n": _number(touch["n"]), "at": [*map(_prefix, touch["at"])]}}
+        if "done" in said:
+            return {"done": _number(said["done"])}
     except (ValueError, TypeError, KeyError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError("a hint has a whole number")
+    return value
+
+
+def _prefix(value: Any) -> str:
+    """Where to look; everywhere, if it is not said in a way that is known."""
+    text = str(value) if isinstance(value, str) else ""
+    is_known = text.removesuffix("/**").count("/") < 3 and _PREFIX.fullmatch(text)
+    if not is_known or not isinstance(value, str):
+        return _EVERYTHING
+    text.encode()  # half a character is no name
+    return text
 
 
 def _owner(first: bytes) -> dict[str, Any] | None:

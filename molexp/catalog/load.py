@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import tempfile
-from collections.abc import Sequence
-from typing import IO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, TYPE_CHECKING
 
 from molexp.catalog import register
 from molexp.catalog.engine import Connection, listed, quoted
+from molexp.late import late
 from molexp.rows.gather import Gathered
-from molexp.rows.scopes import Parts
 from molexp.rows.tables import Table, tables
+
+if TYPE_CHECKING:
+    import tempfile
+else:
+    tempfile = late("tempfile")
+
+Row = tuple[object, ...]
 
 TOGETHER = 10_000
 """How many scopes are loaded at once."""
 
 # Fewer rows go along with the call that inserts them, more by way of a file that has no name.
 _FEW = 500
+_BETWEEN = "\x1f"  # in such a file, between the columns
 
 
 def make_tables(connection: Connection, target: str) -> None:
@@ -45,8 +51,8 @@ class Loader:
         self.count = 0
         self._connection = connection
         self._target = target
-        self._rows = [_Rows(table) for table in tables().values()]
-        self._entries: list[tuple[int, Parts, int | None, bool]] = []
+        self._rows = [(table, _Rows(table.columns)) for table in tables().values()]
+        self._entries = _Rows(register.COLUMNS)
         self._scopes: list[int] = []
         self._sorted: dict[str, Table] = {}
         self._is_new = is_new
@@ -60,12 +66,14 @@ class Loader:
 
     def add(self, found: Gathered, *, is_sure: bool) -> None:
         """Add one scope; unless ``is_sure``, it may have changed again since it was read."""
-        for rows in self._rows:
-            rows.add(found)
+        for table, rows in self._rows:
+            rows.add(table.reader(found))
         signature = found.glance.signature if is_sure else None
-        self._entries.append((found.scope, found.address, signature, bool(found.unended)))
+        entry = register.entry(found.scope, found.address, signature, is_open=bool(found.unended))
+        self._entries.add([entry])
+        self._scopes.append(found.scope)
         self.count += 1
-        if len(self._entries) == TOGETHER and self._is_new:
+        if self._is_new and self.count % TOGETHER == 0:
             self._load()
 
     def finish(self) -> None:
@@ -81,13 +89,11 @@ class Loader:
             self._index()
 
     def _load(self) -> None:
-        for rows in self._rows:
-            unsorted = f"unsorted_{rows.table.name}"
-            named = f"{self._target}.{rows.table.name}"
+        for table, rows in self._rows:
+            unsorted = f"unsorted_{table.name}"
+            named = f"{self._target}.{table.name}"
             rows.insert(self._connection, unsorted if unsorted in self._sorted else named)
-        register.enter(self._connection, self._target, self._entries)
-        self._scopes += [scope for scope, *_ in self._entries]
-        self._entries.clear()
+        self._entries.insert(self._connection, f"{self._target}.scopes")
 
     def _index(self) -> None:
         """Note where each identity is: among texts that begin alike none is found quickly."""
@@ -110,48 +116,84 @@ def _columns(table: Table) -> str:
 class _Rows:
     """Rows of one table on their way into it."""
 
-    def __init__(self, table: Table) -> None:
-        self.table = table
-        self._few: list[tuple[object, ...]] = []
-        self._many: IO[str] | None = None
+    def __init__(self, columns: Mapping[str, str]) -> None:
+        self._columns = columns
+        self._few: list[Row] = []
+        self._odd: list[Row] = []
+        self._lines: list[str] = []
+        self._file: IO[str] | None = None
+        self._between = len(columns) - 1
+        self._line = f"{_BETWEEN.join(['%s'] * len(columns))}\n"
 
-    def add(self, found: Gathered) -> None:
-        """Take the rows of one scope."""
-        if self._many is None:
-            self._few += self.table.reader(found)
-            if len(self._few) > _FEW:
-                self._many = tempfile.TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115 - it is closed once it was handed over
-                self._write = csv.writer(self._many, lineterminator="\n").writerows
-                self._write(self._few)
-                self._few.clear()
-        else:
-            self._write(self.table.reader(found))
+    def add(self, rows: Iterable[Row]) -> None:
+        """Take some rows."""
+        self._few += rows
+        if len(self._few) > _FEW:
+            self._spell()
 
     def insert(self, connection: Connection, target: str) -> None:
         """Hand them all over."""
-        columns = self.table.columns
+        columns = self._columns
         taken = {name: _taken(kind) for name, kind in columns.items()}
         values = ", ".join(_value(name, kind) for name, kind in columns.items())
         insert = f"INSERT INTO {target} SELECT {values} FROM"
-        if self._few:
+        if self._file is not None:
+            self._spell()
+            self._write()
+            self._file.flush()
+            kinds = ", ".join(f"'{name}': '{kind}'" for name, kind in taken.items())
+            connection.execute(
+                f"{insert} read_csv('/dev/fd/{self._file.fileno()}', header = false,"
+                f" auto_detect = false, delim = '{_BETWEEN}', quote = '', escape = '',"
+                f" nullstr = 'None', new_line = '\\n', max_line_size = {1 << 26},"
+                f" columns = {{{kinds}}})"
+            )
+            self._file.close()
+            self._file = None
+        few = self._few + self._odd
+        if few:
             each = ", ".join(
                 f"unnest(${number}::{kind}[]) AS {quoted(name)}"
                 for number, (name, kind) in enumerate(taken.items(), 1)
             )
-            rows = [list(column) for column in zip(*self._few, strict=True)]
+            rows = [
+                _handed_over(column, kind)
+                for column, kind in zip(zip(*few, strict=True), taken.values(), strict=True)
+            ]
             connection.execute(f"{insert} (SELECT {each})", rows)
-            self._few.clear()
-        if self._many is None:
-            return
-        kinds = ", ".join(f"'{name}': '{kind}'" for name, kind in taken.items())
-        with self._many as file:
-            file.flush()
-            connection.execute(
-                f"{insert} read_csv('/dev/fd/{file.fileno()}', header = false,"
-                " auto_detect = false, delim = ',', quote = '\"', escape = '\"',"
-                f" new_line = '\\n', max_line_size = {1 << 26}, columns = {{{kinds}}})"
-            )
-        self._many = None
+            self._few, self._odd = [], []
+
+    def _spell(self) -> None:
+        """Spell the rows as lines, but those in which a text would be taken for something else."""
+        lines = self._lines
+        for row in self._few:
+            line = self._line % row
+            is_plain = line.count(_BETWEEN) == self._between and line.find("\n") == len(line) - 1
+            if is_plain and "\r" not in line and "\0" not in line and "None" not in row:
+                lines.append(line)
+            else:
+                self._odd.append(row)
+        if self._file is None:
+            self._file = _nameless()
+        self._few = []
+        self._write()
+
+    def _write(self) -> None:
+        if self._file is not None:
+            self._file.write("".join(self._lines))
+        self._lines.clear()
+
+
+def _nameless() -> IO[str]:
+    """A file that nobody else can open, and that is gone with its descriptor."""
+    return tempfile.TemporaryFile("w+", encoding="utf-8", newline="")
+
+
+def _handed_over(values: tuple[object, ...], kind: str) -> list[object]:
+    """In a list, the engine's older releases take what is not a number for nothing at all."""
+    if kind == "DOUBLE":
+        return ["nan" if each != each else each for each in values]
+    return list(values)
 
 
 def _taken(kind: str) -> str:
@@ -162,10 +204,4 @@ def _taken(kind: str) -> str:
 
 def _value(name: str, kind: str) -> str:
     """How a value that was handed over becomes that of a column."""
-    if kind == "VARCHAR NOT NULL":
-        return f"coalesce({quoted(name)}, '')"  # a text of nothing is none on its way
-    if kind == "VARCHAR":
-        return f"nullif({quoted(name)}, '')"
-    if kind == "TIMESTAMP":
-        return f"CAST({quoted(name)} AS TIMESTAMP)"
-    return quoted(name)
+    return f"CAST({quoted(name)} AS TIMESTAMP)" if kind == "TIMESTAMP" else quoted(name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
-from molexp.catalog.compile import Condition, Key, condition, keys, place_of, table_of
+from molexp.catalog.compile import SCOPES, Condition, Key, condition, keys, place_of, table_of
 from molexp.catalog.engine import Connection, quoted, translated
 from molexp.errors import ConflictError, InvalidInputError, NotFoundError, QueryError
 from molexp.model.codec import decode
@@ -184,7 +184,8 @@ class Query:
         """Rows as records of the model; as dictionaries, if it has none for them."""
         from molexp.catalog.results import to_records  # the records, and pydantic with them
 
-        return [*to_records(self.source.root, connection, self.table, self.to_rows(raw))]
+        numbers, rows = {each[0] for each in raw}, self.to_rows(raw)
+        return [*to_records(self.source.root, connection, self.table, rows, numbers)]
 
     def _spelt(self) -> str:
         return f"{self.table} {' '.join(self.order)}"
@@ -221,6 +222,18 @@ class Query:
         values: list[object] = []
         sql = self._select(values, behind)
         return connection.execute(sql, values).fetchall()
+
+    def fetch_unordered(self, connection: Connection) -> list[Raw]:
+        """The few rows that an identity has, each with the address of its scope, planned fast."""
+        values: list[object] = []
+        columns = table_of(self.table).columns
+        chosen = ", ".join(f"t.{quoted(name)}" for name in columns)
+        sql = f"SELECT {chosen} FROM {self.table} AS t{self._where(values)}"
+        found = connection.execute(sql, values).fetchall()
+        if "address" in columns:
+            return [(*raw, raw[[*columns].index("address")]) for raw in found]
+        where = f"SELECT address FROM {SCOPES} WHERE scope = ?"
+        return [(*raw, *connection.execute(where, [raw[0]]).fetchall()[0]) for raw in found]
 
     def __repr__(self) -> str:
         text = f"{self.table}()"
@@ -274,7 +287,7 @@ def get(source: Source, key: str) -> Any:
     if not found:
         raise _not_there(source, text)
     if len(found) > 1:
-        places = [query.place(raw) for query, raw in found]
+        places = sorted(query.place(raw) for query, raw in found)
         raise ConflictError(
             f"{' and '.join(places)} both have {text}",
             cure="give the whole address; where one is a copy of the other, remove one of them",
@@ -290,9 +303,9 @@ Hit = tuple[Query, Raw]
 
 def _by_uid(source: Source, connection: Connection, uid: str) -> list[Hit]:
     """The rows with an identity: its hash says where to look."""
-    hits = "SELECT DISTINCT name, scope FROM ids WHERE hash = md5_number_lower(?)"
+    hits = "SELECT name, scope FROM ids WHERE hash = md5_number_lower(?)"
     scopes: dict[str, list[int]] = {}
-    for name, scope in connection.execute(hits, [uid]).fetchall():
+    for name, scope in {*connection.execute(hits, [uid]).fetchall()}:
         scopes.setdefault(name, []).append(scope)
     if "assets" in scopes:
         scopes.pop("executions", None)
@@ -300,7 +313,7 @@ def _by_uid(source: Source, connection: Connection, uid: str) -> list[Hit]:
     for name, numbers in scopes.items():
         test = f"t.scope IN ({', '.join('?' * len(numbers))}) AND t.{table_of(name).uid} = ?"
         query = Query(source, name, conditions=(Condition(test, (*numbers, uid)),))
-        found += [(query, raw) for raw in query.fetch(connection)]
+        found += [(query, raw) for raw in query.fetch_unordered(connection)]
     return found
 
 
@@ -312,7 +325,7 @@ def _by_address(source: Source, connection: Connection, address: str) -> list[Hi
         tests.append(("runs", "t.id = ?"))
     for name, test in tests:
         query = Query(source, name, conditions=(Condition(test, (address,)),))
-        raw = query.fetch(connection)
+        raw = query.fetch_unordered(connection)
         if raw:
             return [(query, each) for each in raw]
     return []

@@ -9,10 +9,16 @@ from molexp.catalog.engine import Connection, listed
 from molexp.rows.gather import KINDS
 from molexp.rows.scopes import SUBTREE, Parts, parts_of
 
-COLUMNS = (
-    "scope INTEGER, address VARCHAR, kind VARCHAR, project VARCHAR, experiment VARCHAR,"
-    " run VARCHAR, signature BIGINT, is_open BOOLEAN"
-)
+COLUMNS = {
+    "scope": "INTEGER",
+    "address": "VARCHAR",
+    "kind": "VARCHAR",
+    "project": "VARCHAR",
+    "experiment": "VARCHAR",
+    "run": "VARCHAR",
+    "signature": "BIGINT",
+    "is_open": "BOOLEAN",
+}
 """``is_open`` says that it has an execution without an end, so that everybody looks at it."""
 
 
@@ -25,22 +31,16 @@ class Entry(NamedTuple):
 
 def make(connection: Connection, target: str) -> None:
     """An empty register."""
-    connection.execute(f"CREATE TABLE {target}.scopes ({COLUMNS})")
+    columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+    connection.execute(f"CREATE TABLE {target}.scopes ({columns})")
 
 
-def enter(
-    connection: Connection, target: str, entries: Iterable[tuple[int, Parts, int | None, bool]]
-) -> None:
-    """Note scopes by number, address, signature and whether they may still change."""
-    rows = [
-        (scope, "/".join(at), KINDS[len(at)], *(*at, None, None, None)[:3], signature, is_open)
-        for scope, at, signature, is_open in entries
-    ]
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    if columns:
-        kinds = [each.split()[1] for each in COLUMNS.split(", ")]
-        each = ", ".join(f"unnest(${number}::{kind}[])" for number, kind in enumerate(kinds, 1))
-        connection.execute(f"INSERT INTO {target}.scopes SELECT {each}", columns)
+def entry(
+    scope: int, address: Parts, signature: int | None, *, is_open: bool
+) -> tuple[object, ...]:
+    """A row of it."""
+    parts = (*address, None, None, None)[:3]
+    return scope, "/".join(address), KINDS[len(address)], *parts, signature, is_open
 
 
 def strike(connection: Connection, target: str, scopes: Sequence[int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from os.path import join
 from typing import Any, TypeVar
 
@@ -46,11 +46,14 @@ _OF_ASSETS = (
 
 
 def to_records(
-    root: str, connection: Connection, table: str, rows: Sequence[Row]
+    root: str, connection: Connection, table: str, rows: Sequence[Row], numbers: Collection[int]
 ) -> Sequence[Record | Row]:
-    """Rows as records; those of tables that the model has no record for stay as they are."""
+    """Rows as records; those of tables that the model has no record for stay as they are.
+
+    ``numbers`` are those of the rows' scopes.
+    """
     if table == "assets":
-        around = _Surroundings(root, connection, rows)
+        around = _Surroundings(root, connection, rows, numbers)
         return [around.asset(row) for row in rows]
     if table in _SCOPES:
         return [_scope(table, row) for row in rows]
@@ -72,18 +75,16 @@ def _execution(row: Row) -> FoundExecution:
 class _Surroundings:
     """What assets need beyond their rows: the runs that made them, and where bytes lie."""
 
-    def __init__(self, root: str, connection: Connection, rows: Sequence[Row]) -> None:
+    def __init__(
+        self, root: str, connection: Connection, rows: Sequence[Row], numbers: Collection[int]
+    ) -> None:
         self._root = root
-        made = list({row["scope"] for row in rows if row["execution"] is not None})
+        made = {row["scope"] for row in rows if row["execution"] is not None}
         self._runs: dict[str, str] = {}
         if made:
-            self._runs = dict(
-                connection.execute(
-                    "SELECT address, uid FROM runs"
-                    " WHERE address IN (SELECT unnest(CAST(? AS VARCHAR[])))",
-                    [made],
-                ).fetchall()
-            )
+            self._find_runs(connection, "scope", "INTEGER", list(numbers))
+        if made - self._runs.keys():  # numbers of another generation, as behind an older page
+            self._find_runs(connection, "address", "VARCHAR", list(made - self._runs.keys()))
         published = [row["more"]["refers_to"] for row in rows if "refers_to" in row["more"]]
         self._published: dict[tuple[str, str, int], tuple[str, str]] = {}
         if published:
@@ -97,6 +98,14 @@ class _Surroundings:
                 [published],
             )
             self._published = {tuple(key): (at, path) for *key, at, path in found.fetchall()}
+
+    def _find_runs(self, connection: Connection, column: str, kind: str, wanted: list[Any]) -> None:
+        test = f"{column} = ?"
+        if len(wanted) > 1:
+            test = f"{column} IN (SELECT unnest(CAST(? AS {kind}[])))"
+        given = wanted if len(wanted) > 1 else wanted[0]
+        found = connection.execute(f"SELECT address, uid FROM runs WHERE {test}", [given])
+        self._runs |= dict(found.fetchall())
 
     def asset(self, row: Row) -> Asset:
         """The asset of a row, as the class of its kind, which knows where its bytes are."""

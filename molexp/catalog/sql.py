@@ -282,7 +282,12 @@ def _error(code: str, message: str, cure: str) -> MolexpError:
 
 def _check_is_text(statement: object) -> None:
     if not isinstance(statement, str) or statement.encode("utf-8", "ignore").decode() != statement:
-        raise QueryError(f"{statement!r} is no SQL", cure="give a text that UTF-8 can write")
+        raise QueryError(
+            f"{statement!r} is no SQL",
+            cure="give a text that UTF-8 can write",
+            field="statement",
+            near=[],
+        )
 
 
 def _pack(value: Any) -> Any:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from itertools import count
 from threading import RLock
 from typing import TypeVar
+from weakref import WeakSet
 
 from molexp.catalog import journals, register
-from molexp.catalog.engine import Connection, connect, may_be_damage, refusals
-from molexp.catalog.fold import EVERYTHING, Folder, Progress, Report
+from molexp.catalog.engine import Connection, connect, leak, may_be_damage, refusals
+from molexp.catalog.fold import EVERYTHING, TICK_NS, Folder, Progress, Report
 from molexp.catalog.generation import Generation, Shelf, detach, is_whole, locked
 from molexp.catalog.journals import Hints, Knowledge
 from molexp.catalog.load import Loader, drop, make_tables
@@ -26,7 +27,7 @@ from molexp.disk.beneath import Directory
 from molexp.disk.journal import make_mark
 from molexp.errors import CatalogError, MolexpError, NotFoundError, StorageError
 from molexp.rows.gather import KINDS, Gathered, gather
-from molexp.rows.glance import glance, mark_of
+from molexp.rows.glance import Glance, glance, mark_of
 from molexp.rows.owners import here, judged
 from molexp.rows.scopes import SUBTREE, Parts, path_of, scopes
 from molexp.rows.tables import tables
@@ -39,6 +40,9 @@ MANY = 200
 RESTS = 10.0
 """How many times its last cost goes by before this process folds again."""
 
+FAILED_RESTS = 300.0
+"""How many seconds go by before it folds again where that failed."""
+
 _ROUNDS = 50  # of looking, where everything changes all the time
 
 _OVER = "over"
@@ -50,6 +54,8 @@ class _Overlaid:
 
     found: Gathered
     states: tuple[str | None, ...]
+    is_settled: bool
+    """Whether the times of its directories are so old that a new name would show in them."""
 
     @property
     def scope(self) -> int:
@@ -65,13 +71,16 @@ class View:
         self._modes = modes
         self._lock = RLock()
         self._pid = 0
+        self._looked_ns = 0
         self._base: Generation | None = None
         self._knowledge = Knowledge()
         self._was_alarmed = False
+        self._shape: tuple[str, bool, bool] | None = None
+        self._has_room = False
         self._rests_until = 0.0
-        self._can_fold = True
         self._directory = Directory.open(path)
         self._shelf = Shelf(self._directory)
+        _views.add(self)
 
     def ask(self, act: Callable[[Connection], Answer], *, folds: bool = True) -> Answer:
         """What ``act`` gives for a connection that shows every acknowledged fact.
@@ -117,7 +126,10 @@ class View:
 
         A mark that no generation knows lets everybody look at everything, until one knows it.
         """
-        with self._directory.make(layout.JOURNAL, self._modes.directory) as directory:
+        with (
+            suppress(NotFoundError, FileNotFoundError),  # removed meanwhile: that says the same
+            self._directory.make(layout.JOURNAL, self._modes.directory) as directory,
+        ):
             make_mark(directory, self._modes.file)
         return self.fold()
 
@@ -127,20 +139,26 @@ class View:
             self._close()
             self._directory.close()
 
+    def leave_to_parent(self) -> None:
+        """Begin anew in a forked child: neither the connection nor the lock may be touched here."""
+        self._lock = RLock()
+        if self._pid:
+            leak(self._connection)
+            self._pid, self._base = 0, None
+
     def _open(self) -> None:
-        """Connect, in this process: a forked child shares no connection."""
-        if self._pid == os.getpid():
+        """Connect, in this process."""
+        if self._pid:
             return
         self._connection = connect()
-        self._connection.execute(f"CREATE SCHEMA {_OVER}")
-        make_tables(self._connection, _OVER)
-        self._connection.execute(f"CREATE TABLE {_OVER}.hidden (scope INTEGER)")
         self._base = None
+        self._shape = None
+        self._has_room = False
         self._pid = os.getpid()
         self._settle_on(None)
 
     def _close(self) -> None:
-        if self._pid == os.getpid():
+        if self._pid:
             self._connection.close()
             if self._base is not None:
                 os.close(self._base.fd)
@@ -209,10 +227,7 @@ class View:
 
     def _settle_on(self, base: Generation | None) -> None:
         """Begin anew over another generation."""
-        if self._base is not None:
-            self._views(None)
-            detach(self._connection, self._base)
-        self._base = base
+        before, self._base = self._base, base
         self._knowledge = base.knowledge if base is not None else Knowledge()
         self._is_known = base is not None
         self._was_alarmed = False
@@ -221,24 +236,45 @@ class View:
         self._entries: dict[Parts, register.Entry | None] = {}
         self._open_ones: set[str] = set()
         self._size, highest = 0, -1
-        for name in (*tables(), "ids", "scopes", "hidden"):
+        for name in (*tables(), "ids", "scopes", "hidden") if self._has_room else ():
             self._connection.execute(f"DELETE FROM {_OVER}.{name}")
         if base is not None:
             highest, self._size = register.extent(self._connection, base.alias)
             self._open_ones = {*register.open_ones(self._connection, base.alias)}
         self._numbers = count(highest + 1)
-        self._views(base)
+        if base is not None:
+            self._views(base)
+        else:  # until something is in memory, nobody asks
+            self._shape = None
+        if before is not None:
+            detach(self._connection, before)
+
+    def _make_room(self) -> None:
+        """Make the tables in memory, once something is to be in them."""
+        if not self._has_room:
+            self._connection.execute(f"CREATE SCHEMA {_OVER}")
+            make_tables(self._connection, _OVER)
+            self._connection.execute(f"CREATE TABLE {_OVER}.hidden (scope INTEGER)")
+            self._has_room = True
 
     def _views(self, base: Generation | None) -> None:
-        """Show the generation, and what is over it, under the names of the tables."""
+        """Show the generation, and what is over it, under the names of the tables.
+
+        What hides nothing or has nothing in it is left out, for the engine plans with all it sees.
+        """
+        shape = (base.alias if base is not None else "", bool(self._hidden), bool(self._over))
+        if shape == self._shape:
+            return
+        self._shape = shape
         for name in (*tables(), "ids", "scopes"):
-            shown = f"SELECT * FROM {_OVER}.{name}"
+            shown = []
             if base is not None:
-                shown = (
-                    f"SELECT * FROM {base.alias}.{name} ANTI JOIN {_OVER}.hidden USING (scope)"
-                    f" UNION ALL {shown}"
-                )
-            self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {shown}")
+                hides = f" ANTI JOIN {_OVER}.hidden USING (scope)" if self._hidden else ""
+                shown.append(f"SELECT * FROM {base.alias}.{name}{hides}")
+            if self._over or base is None:
+                shown.append(f"SELECT * FROM {_OVER}.{name}")
+            both = " UNION ALL ".join(shown)
+            self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {both}")
 
     def _survey(self, prefixes: Iterable[str]) -> dict[str, tuple[int, ...]]:
         """Which scopes lie at prefixes, each by the inode of its record."""
@@ -259,6 +295,7 @@ class View:
     def _look(self, prefixes: set[str]) -> dict[str, tuple[int, ...]]:
         """Read again what has changed at prefixes; which scopes were there before that."""
         seen = self._survey(prefixes)
+        self._looked_ns = time.time_ns()
         found: set[Parts] = set()
         changed: list[Gathered] = []
         self._know(prefixes)
@@ -289,12 +326,14 @@ class View:
         try:
             seen = glance(directory, KINDS[len(address)])
             found.add(address)
-            is_open = "/".join(address) in self._open_ones
-            if overlaid is not None and overlaid.found.glance == seen and not is_open:
-                return
-            is_folded = overlaid is None and entry is not None and not is_open
-            if is_folded and entry is not None and entry.signature == seen.signature:
-                return
+            if overlaid is not None:
+                if overlaid.found.glance == seen and _has_same_states(overlaid):
+                    overlaid.is_settled = self._is_settled(seen)
+                    return
+            elif entry is not None and entry.signature == seen.signature:
+                is_open = "/".join(address) in self._open_ones
+                if not is_open and entry.scope not in self._hidden:  # else it was gone for a while
+                    return
             if overlaid is not None:
                 number = overlaid.scope
             else:
@@ -306,7 +345,13 @@ class View:
             return  # it cannot be looked into: `problems()` tells of it
 
     def _is_same(self, address: Parts, overlaid: _Overlaid) -> bool:
-        """Whether what is over the generation still says what the files of a scope say."""
+        """Whether what is over the generation still says what the files of a scope say.
+
+        That takes a call for each of them. It is not asked while a directory may get another name
+        without another time: a clock that ticks once a second gives the same one to all of it.
+        """
+        if not overlaid.is_settled:
+            return False
         base, fd = path_of(address) or ".", self._directory.fd
         found = overlaid.found
         for marks in (found.glance.directories, found.glance.files):
@@ -317,10 +362,11 @@ class View:
                     return False
                 if mark_of(status) != mark:
                     return False
-        for attempt in found.unended:  # an end may come within the tick of the last look
-            if _inode(f"{base}/{layout.execution_name(attempt.number)}/{layout.END}", fd):
-                return False
-        return tuple(map(judged, found.unended)) == overlaid.states
+        return _has_same_states(overlaid)
+
+    def _is_settled(self, seen: Glance) -> bool:
+        newest = max(ctime for *_, ctime in seen.directories.values())
+        return newest + TICK_NS < self._looked_ns
 
     def _know(self, prefixes: set[str]) -> None:
         """Ask the generation for what it has at prefixes."""
@@ -352,6 +398,9 @@ class View:
 
     def _replace(self, changed: list[Gathered], gone: list[Parts]) -> None:
         """Let the rows in memory be those of what was read, and hide those that it replaces."""
+        if not changed and not gone and self._shape is not None:
+            return
+        self._make_room()
         stale = [self._over[each.address].scope for each in changed if each.address in self._over]
         for address in gone:
             overlaid = self._over.pop(address, None)
@@ -365,7 +414,7 @@ class View:
             states = tuple(map(judged, each.unended))
             for attempt, state in zip(each.unended, states, strict=True):
                 attempt.state = state or attempt.state
-            self._over[each.address] = _Overlaid(each, states)
+            self._over[each.address] = _Overlaid(each, states, self._is_settled(each.glance))
             if each.unended:
                 self._open_ones.add("/".join(each.address))
             else:
@@ -384,6 +433,7 @@ class View:
                 f"INSERT INTO {_OVER}.hidden SELECT unnest($1::INTEGER[])", [new]
             )
             self._hidden |= hidden | back
+        self._views(self._base)
 
     def _fold_first(self) -> bool:
         """Fold before answering, where all of a large workspace would have to be read anyway."""
@@ -399,7 +449,7 @@ class View:
             self._fold()
 
     def _may_fold(self) -> bool:
-        return self._can_fold and time.monotonic() >= self._rests_until
+        return time.monotonic() >= self._rests_until
 
     def _fold(self) -> bool:
         """Fold, unless somebody else does at this moment; whether there is a new generation."""
@@ -410,11 +460,10 @@ class View:
                     return False
                 self._folder().fold(self._base)
         except (CatalogError, StorageError, OSError):
-            self._can_fold = False  # it is only slower without
+            self._rests_until = time.monotonic() + FAILED_RESTS  # it is only slower without
             return False
-        finally:
-            took = time.monotonic() - began
-            self._rests_until = time.monotonic() + RESTS * took
+        now = time.monotonic()
+        self._rests_until = now + RESTS * (now - began)
         return True
 
     def _is_large(self) -> bool:
@@ -427,8 +476,24 @@ class View:
         return False
 
 
+def _has_same_states(overlaid: _Overlaid) -> bool:
+    """Whether those that may live are judged as they were."""
+    return tuple(map(judged, overlaid.found.unended)) == overlaid.states
+
+
 def _inode(path: str, fd: int) -> int:
     try:
         return os.stat(path, dir_fd=fd, follow_symlinks=False).st_ino
     except OSError:
         return 0
+
+
+_views: WeakSet[View] = WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for each in [*_views]:
+        each.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ _CHUNK = 1 << 24
 Mark = tuple[int, int, int, int]
 """A file's inode, size and times: when it has changed, these have."""
 
+_HALF = re.compile("[\ud800-\udfff]")  # how bytes that are no text stand in a name
 _UNREADABLE: Mark = (0, 0, 0, 0)
 
 
@@ -134,7 +136,10 @@ class _Look:
 
     def _list(self, directory: Directory, at: str) -> list[str]:
         self.seen.directories[at] = mark_of(os.fstat(directory.fd))
-        return directory.names(alone=True)
+        names = directory.names(alone=True)
+        if all(map(str.isascii, names)):
+            return names
+        return [name for name in names if not _HALF.search(name)]  # no record can name the others
 
     def _inside(
         self, above: Directory, name: str, at: str, act: Callable[[Directory, str], None]

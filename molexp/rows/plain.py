@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from molexp.late import late
@@ -25,7 +26,10 @@ Test = Callable[[Any], object]
 
 _UID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII).fullmatch
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII).fullmatch
-_MAX = 2**63 - 1
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", re.ASCII).fullmatch
+_LEAST, _MAX = -(2**63), 2**63 - 1
+_MAX_DEPTH = 90  # a record takes a few levels more, and says so
+_MAX_MESSAGES = 1000
 _NULL = type(None)
 
 
@@ -49,7 +53,7 @@ class Check(NamedTuple):
 
 
 def _is_time(value: str) -> bool:
-    if value[-1:] != "Z" or value[10:11] != "T" or len(value) not in (20, 27):
+    if _TIME(value) is None:
         return False
     try:
         datetime.fromisoformat(value)
@@ -73,6 +77,24 @@ def _is_owner(value: Json) -> bool:
 _owners: set[str] = set()
 
 
+def _is_free(value: Any, depth: int = 0) -> bool:
+    """Whether it is any JSON value, and no number in it that JSON cannot say again."""
+    if depth == _MAX_DEPTH:
+        return False
+    for each in value.values() if type(value) is dict else value:
+        kind = type(each)
+        if kind is float:
+            if not isfinite(each):
+                return False
+        elif (kind is dict or kind is list) and not _is_free(each, depth + 1):
+            return False
+    return True
+
+
+def _is_free_producer(value: Json) -> bool:
+    return _PRODUCER.holds(value) and _is_free(value)
+
+
 def _are_uids(values: list[Any]) -> bool:
     return all(map(UID.holds, values))
 
@@ -86,7 +108,7 @@ def _are_metrics(values: Json) -> bool:
 
 
 def _are_messages(values: list[Any]) -> bool:
-    return not values or (len(values) <= _MESSAGES and all(map(_MESSAGE.holds, values)))
+    return not values or (len(values) <= _MAX_MESSAGES and all(map(_MESSAGE.holds, values)))
 
 
 def _is_manifest(values: list[Any]) -> bool:
@@ -100,22 +122,38 @@ TEXT = Check({str: None})
 UID = Check({str: _UID})
 DIGEST = Check({str: _DIGEST, _NULL: None})
 TIME = Check({str: _is_time})
-COUNT = Check({int: lambda value: 0 <= value <= _MAX})
-ORDINAL = Check({int: lambda value: 1 <= value <= _MAX})
-INTEGER = Check({int: lambda value: -_MAX <= value <= _MAX})
-NUMBER = Check({int: None, float: None, str: ("NaN", "Infinity", "-Infinity").__contains__})
+COUNT = Check({int: range(_MAX + 1).__contains__})
+ORDINAL = Check({int: range(1, _MAX + 1).__contains__})
+INTEGER = Check({int: range(_LEAST, _MAX + 1).__contains__})
+NUMBER = Check(
+    {
+        int: range(_LEAST, _MAX + 1).__contains__,
+        float: isfinite,
+        str: ("NaN", "Infinity", "-Infinity").__contains__,
+    }
+)
 FLAG = Check({bool: None})
-OBJECT = Check({dict: None})
+OBJECT = Check({dict: _is_free})
 EMPTY = Check({dict: lambda value: not value})
 TAGS = Check({dict: _are_tags})
-LIST = Check({list: None})
-ANY = Check(dict.fromkeys((dict, list, str, int, float, bool, _NULL)))
-_MESSAGES = 1000
+ANY = Check(
+    {dict: _is_free, list: _is_free, float: isfinite, str: None, int: None, bool: None, _NULL: None}
+)
 
 
 def only(*values: object) -> Check:
     """One of these values."""
     return Check({type(values[0]): lambda value: value in values})
+
+
+def list_of(check: Check) -> Check:
+    """A list of values that are each right."""
+    return Check({list: lambda values: all(map(check.holds, values))})
+
+
+def mapping_to(check: Check) -> Check:
+    """An object with any names, and values that are each right."""
+    return Check({dict: lambda values: all(map(check.holds, values.values()))})
 
 
 class Spelling:
@@ -141,7 +179,12 @@ class Spelling:
             tests = self._learn(shape, document)
         if tests is None:
             return False
-        return all(test(document[name]) for name, test in tests)
+        for name, test in tests:  # no generator: this is asked of every document
+            if not test(document[name]):
+                break
+        else:
+            return True
+        return False
 
     @property
     def members(self) -> frozenset[str]:
@@ -155,9 +198,7 @@ class Spelling:
         tests: list[tuple[str, Test]] = []
         right = self._needed <= document.keys()
         for name, value in document.items():
-            check = self._known.get(name)
-            if check is None:
-                continue
+            check = self._known.get(name, ANY)
             if type(value) not in check.types:
                 right = False
                 break
@@ -206,7 +247,46 @@ _SOURCE = Spelling(
     },
 )
 OWNER = Check({dict: _is_owner})
-PRODUCER = Check({dict: _PRODUCER.holds, _NULL: None})
+_CODE = Spelling(
+    {"source": only("git", "files")},
+    {
+        **dict.fromkeys(("commit", "branch", "tag", "remote"), TEXT.or_null),
+        "dirty": FLAG.or_null,
+        "patch": DIGEST,
+        "files": list_of(
+            Check(
+                {
+                    dict: Spelling(
+                        {"path": TEXT, "size": COUNT, "mtime_ns": INTEGER},
+                        {"object": DIGEST, "left_out": TEXT.or_null},
+                    ).holds
+                }
+            )
+        ),
+    },
+)
+_ENVIRONMENT = Spelling(
+    {"python": TEXT, "platform": TEXT},
+    {
+        "executable": TEXT.or_null,
+        "argv": list_of(TEXT),
+        "cwd": TEXT.or_null,
+        "packages": DIGEST,
+        "lock_files": mapping_to(Check({str: _DIGEST})),
+        "variables": mapping_to(TEXT),
+        "hardware": OBJECT,
+    },
+)
+_SNAPSHOT = Spelling(
+    {},
+    {
+        "code": Check({dict: _CODE.holds, _NULL: None}),
+        "environment": Check({dict: _ENVIRONMENT.holds, _NULL: None}),
+        "problems": list_of(TEXT),
+    },
+)
+SNAPSHOT = Check({dict: _SNAPSHOT.holds})
+PRODUCER = Check({dict: _is_free_producer, _NULL: None})
 WORKFLOW = Check({dict: _SOURCE.holds, _NULL: None})
 PROBLEM = Check({dict: _PROBLEM.holds, _NULL: None})
 
@@ -225,6 +305,9 @@ def _scope(kind: str, **known: Check) -> Spelling:
     )
 
 
+# Of these a record asks nothing but what is said here; any other kind may have rules of its own.
+_PLAIN_KINDS = ("artifact", "log", "checkpoint", "error_trace", "execution_state", "output")
+
 _ASSET: dict[str, Check] = {"asset_id": UID, "kind": TEXT, "name": TEXT, "created_at": TIME}
 _OF_ASSETS: dict[str, Check] = {
     "version": ORDINAL,
@@ -241,7 +324,7 @@ SPELLINGS: Final[dict[str, Spelling]] = {
     "workspace": _scope("workspace", access=only("private", "group")),
     "project": _scope("project"),
     "experiment": _scope(
-        "experiment", params=OBJECT, workflow=WORKFLOW, n_replicas=ORDINAL, seeds=LIST
+        "experiment", params=OBJECT, workflow=WORKFLOW, n_replicas=ORDINAL, seeds=list_of(INTEGER)
     ),
     "run": _scope("run", parameters=OBJECT, workflow=WORKFLOW, replica=COUNT.or_null, deleted=TAGS),
     "edit": Spelling(
@@ -252,9 +335,10 @@ SPELLINGS: Final[dict[str, Spelling]] = {
         {**_OF_ASSETS, "origin": TEXT.or_null, "refers_to": UID.or_null},
     ),
     "asset": Spelling(
-        _ASSET,
+        {**_ASSET, "kind": only(*_PLAIN_KINDS)},
         {
             **_OF_ASSETS,
+            "value": ANY,
             "parent": UID.or_null,
             "step": COUNT.or_null,
             "type": TEXT,
@@ -277,7 +361,7 @@ SPELLINGS: Final[dict[str, Spelling]] = {
             "profile": TEXT.or_null,
             "config": OBJECT,
             "config_hash": DIGEST,
-            "snapshot": OBJECT,
+            "snapshot": SNAPSHOT,
             "resumed_from": UID.or_null,
             "resumed_step": COUNT.or_null,
         },

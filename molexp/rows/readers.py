@@ -59,7 +59,7 @@ def experiments(found: Gathered) -> Iterator[Row]:
         workflow.get("path"),
         workflow.get("type"),
         workflow.get("git_commit"),
-        meta.get("n_replicas", 1),
+        _whole(meta.get("n_replicas", 1)),
         _rest(meta, _OF_SCOPES | {"params", "n_replicas"}),
     )
 
@@ -101,7 +101,7 @@ def executions(found: Gathered) -> Iterator[Row]:
             start.get("at"),
             end.get("ended_at"),
             owner.get("host"),
-            owner.get("pid"),
+            _whole(owner.get("pid")),
             start.get("durability", "power"),
             start.get("profile"),
             _json(start.get("config")),
@@ -138,7 +138,7 @@ def _asset(found: Gathered, execution: int | None, asset: Json, within: str, *, 
         asset["asset_id"],
         asset["kind"],
         asset["name"],
-        asset.get("version", 1),
+        _whole(asset.get("version", 1)),
         None if path is None else f"{within}/{path}",
         asset.get("size"),
         asset.get("mime"),
@@ -289,6 +289,11 @@ def _rest(document: Json, known: frozenset[str]) -> str:
 
 def _flat(value: str | bool) -> str:
     return value if type(value) is str else "true" if value else "false"
+
+
+def _whole(value: int | None) -> int | None:
+    """An integer, if a column holds it."""
+    return value if value is None or value < 2**63 else None
 
 
 def _number_of(value: Any) -> float | None:

@@ -21,7 +21,7 @@ from molexp.workspace.scope import Scope
 
 if TYPE_CHECKING:
     from molexp.catalog import catalog as catalogs
-    from molexp.catalog.fold import Report
+    from molexp.catalog import fold as folds
     from molexp.lifecycle import reaping, removal, scopes, survey
     from molexp.lifecycle import site as sites
     from molexp.model import scope as records
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 else:
     assets = late("molexp.workspace.assets")
     catalogs = late("molexp.catalog.catalog")
+    folds = late("molexp.catalog.fold")
     experiment = late("molexp.workspace.experiment")
     listing = late("molexp.workspace.listing")
     projects = late("molexp.workspace.project")
@@ -200,7 +201,7 @@ class Workspace(Scope["records.WorkspaceMeta"]):
             self._catalog = catalogs.Catalog(self.root)
         return self._catalog
 
-    def sync(self) -> Report:
+    def sync(self) -> folds.Report:
         """Find what was changed by hand: edited, copied in, moved, deleted."""
         return self.catalog.sync()
 

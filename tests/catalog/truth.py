@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import molexp as me
+from molexp.catalog import view as views
 from molexp.catalog.journals import Knowledge
 from molexp.catalog.view import View
 from molexp.disk import layout
@@ -70,14 +71,17 @@ def ask(root: Path) -> Dump:
 
 
 def from_files(root: Path) -> Dump:
-    """What the files alone say: asked where no generation and no hint lies."""
-    hidden = root.parent / f"{root.name}.hidden"
-    os.rename(root / layout.CACHE, hidden)
+    """What the files alone say: asked where no generation and no hint lies, and none is made."""
+    hidden, many = root.parent / f"{root.name}.hidden", views.MANY
+    if (root / layout.CACHE).exists():
+        os.rename(root / layout.CACHE, hidden)
+    views.MANY = 1 << 40
     try:
-        with closing(view(root)) as opened:
-            return opened.ask(shown)
+        return ask(root)
     finally:
-        os.rename(hidden, root / layout.CACHE)
+        views.MANY = many
+        if hidden.exists():
+            os.rename(hidden, root / layout.CACHE)
 
 
 def generations(root: Path) -> list[Path]:

@@ -1,0 +1,1 @@
+"""What measures the catalog: the questions, the processes that ask them, and plain loops."""

@@ -1,0 +1,1 @@
+"""Workspaces of any size, the same bytes each time, without recording each of their runs."""
