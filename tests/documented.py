@@ -7,12 +7,16 @@ import re
 from typing import Any
 
 import molexp as me
+from molexp.catalog.catalog import Catalog
+from molexp.catalog.fold import Report
+from molexp.catalog.query import Page, Query
+from molexp.catalog.sql import Answer
 from molexp.disk.trash import Removed
 from molexp.lifecycle.reaping import Reaped
 from molexp.model.asset import Producer
-from molexp.model.execution import MetricSummary, Problem
+from molexp.model.execution import FoundExecution, MetricSummary, Problem
 from molexp.model.record import Document, Record
-from molexp.model.scope import ScopeMeta
+from molexp.model.scope import FoundExperiment, FoundProject, FoundRun, ScopeMeta
 from molexp.recording.artifact import Artifacts, BinaryArtifact, TextArtifact
 from molexp.recording.checkpoint import Checkpoints
 from molexp.recording.context import Config
@@ -59,6 +63,15 @@ CLASSES: tuple[Any, ...] = (
     me.ParameterSet,
     me.Profile,
     ScopeMeta,
+    Catalog,
+    Query,
+    Page,
+    Answer,
+    Report,
+    FoundProject,
+    FoundExperiment,
+    FoundRun,
+    FoundExecution,
 )
 """The classes of the page, in its order."""
 

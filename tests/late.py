@@ -37,6 +37,7 @@ LATE_IMPORTS = {
     ("molexp/__init__.py", "importlib"): "the lazy face: `import molexp` loads nothing",
     ("molexp/__init__.py", "import_module()"): "the lazy face: a name is loaded when it is used",
     ("molexp/cli/__init__.py", "import_module()"): "only the command that is called is loaded",
+    ("molexp/rows/abroad.py", "import_module()"): "where the reader of a registered table is found",
     ("molexp/late.py", "import_module()"): "where a late module is loaded",
     ("molexp/model/record.py", "difflib"): "for the message of one error alone",
     ("molexp/model/asset.py", "pydantic"): "TypeAdapter: only for reading, and slow to load",

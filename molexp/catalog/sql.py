@@ -30,6 +30,7 @@ from molexp.catalog.engine import Connection, lock, refusals
 from molexp.catalog.view import View
 from molexp.disk import layout
 from molexp.errors import CatalogError, MolexpError, QueryError
+from molexp.rows.abroad import learn, told
 
 TIMEOUT = 60.0
 """Seconds that a query may take, unless somebody says otherwise."""
@@ -149,10 +150,11 @@ class Sandbox:
             self._stop()
 
     def _ready(self, *, anew: bool = False) -> _Child:
-        if anew or self._child is None or not self._child.is_alive:
+        added = json.dumps(told())
+        if anew or self._child is None or not self._child.is_alive or self._child.added != added:
             self._stop()
             try:
-                self._child = _Child(*self._arguments)
+                self._child = _Child(*self._arguments, added)
             except OSError as error:
                 raise CatalogError(
                     f"no process can be started for the query: {error.strerror or error}",
@@ -169,14 +171,15 @@ class Sandbox:
 class _Child:
     """The process that asks, seen from here."""
 
-    def __init__(self, root: str, access: str) -> None:
+    def __init__(self, root: str, access: str, added: str) -> None:
+        self.added = added
         self.is_lost = self.has_begun = False
         self._pid = os.getpid()
         self._channel, theirs = socket.socketpair()
         command = [sys.executable, "-P", "-m", "molexp.catalog.sql", root, access]
         with theirs:
             self._process = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(self._pid)],
+                [*command, str(theirs.fileno()), str(self._pid), added],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -344,10 +347,11 @@ _UNPACK: dict[str, Callable[..., Any]] = {
 
 def main(arguments: Sequence[str]) -> NoReturn:
     """Answer one query after the other, until nobody is there any more."""
-    root, access, fd, parent = arguments
+    root, access, fd, parent, added = arguments
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     Thread(target=_live_with, args=(int(parent),), daemon=True).start()
+    learn(json.loads(added))
     with socket.socket(fileno=int(fd)) as channel:
         view: View | None = None
         while True:

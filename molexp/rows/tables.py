@@ -264,6 +264,9 @@ _BUILT_IN = (
 
 _REGISTRY: dict[str, Table] = {table.name: table for table in _BUILT_IN}
 
+BUILT_IN = frozenset(_REGISTRY)
+"""The names of the tables that are there without anybody registering them."""
+
 
 def tables() -> Mapping[str, Table]:
     """All tables, by name."""
