@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from threading import RLock
 from typing import TypeVar
@@ -44,8 +44,10 @@ FAILED_RESTS = 300.0
 """How many seconds go by before it folds again where that failed."""
 
 _ROUNDS = 50  # of looking, where everything changes all the time
+_CHASES = 3  # after newer generations
 
 _OVER = "over"
+_SUBTREE = SUBTREE[1:]
 
 
 @dataclass
@@ -182,9 +184,13 @@ class View:
     def _refresh(self) -> None:
         """Bring what is over the generation up to date."""
         self._open()
+        chases = 0
         for _round in range(_ROUNDS):
             hints = journals.read_hints(self._directory, self._knowledge.journals)
-            if self._settle_if_new():
+            # Any generation does: its marks tell whether hints may be missing. So nobody who
+            # publishes all the time keeps a reader from answering.
+            if chases < _CHASES and self._settle_if_new():
+                chases += 1
                 continue
             alarmed = not self._is_known or journals.is_alarm(
                 self._directory, self._knowledge, hints, here()
@@ -200,17 +206,28 @@ class View:
         )
 
     def _look_until_still(self, prefixes: set[str], hints: Hints, *, alarmed: bool) -> bool:
-        """Look, until nothing moved and no hint came meanwhile; False if a mark came."""
+        """Look, until nothing moved and no hint came meanwhile; False if all is to be looked at.
+
+        After the first time only what came is looked at: others may never stop writing.
+        """
+        looked, due = set(prefixes), prefixes
         for _round in range(_ROUNDS):
-            seen = self._look(prefixes)
+            seen = self._look(due)
             knowledge = journals.learned(self._knowledge, hints, here(), scanned=alarmed)
-            if prefixes:
+            if due:
                 later = journals.read_hints(self._directory, knowledge.journals)
                 if later.marks != hints.marks:
-                    return False
-                fresh = {at for each in later.journals.values() for at in each.named} - prefixes
-                if fresh or self._survey(prefixes) != seen:
-                    prefixes, hints = prefixes | fresh, later
+                    if not alarmed:
+                        return False
+                    # Everything is looked at as it is, but the mark is none that is known: the
+                    # hints that it may have cost are those of changes in these very moments.
+                    later = replace(later, marks=hints.marks)
+                due = _moved(seen, self._survey(due))
+                for each in later.journals.values():
+                    due |= {at for at in each.named if at not in looked or at.endswith(_SUBTREE)}
+                if due:
+                    looked |= due
+                    hints = later
                     continue
             self._knowledge, self._is_known = knowledge, True
             self._was_alarmed = self._was_alarmed or alarmed
@@ -276,23 +293,20 @@ class View:
             both = " UNION ALL ".join(shown)
             self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {both}")
 
-    def _survey(self, prefixes: Iterable[str]) -> dict[str, tuple[int, ...]]:
-        """Which scopes lie at prefixes, each by the inode of its record."""
+    def _survey(self, prefixes: Iterable[str]) -> dict[Parts, int]:
+        """Which scopes lie at prefixes, each with the inode of its record."""
         found = {}
         for prefix in prefixes:
-            inodes = []
-            if prefix.endswith(SUBTREE[1:]):
-                for _, directory in scopes(self._directory, prefix, []):
-                    inodes.append(_inode(layout.META, directory.fd))
+            if prefix.endswith(_SUBTREE):
+                for address, directory in scopes(self._directory, prefix, []):
+                    found[address] = _inode(layout.META, directory.fd)
             else:
                 address = tuple(prefix.split("/")) if prefix else ()
-                inodes.append(
-                    _inode(f"{path_of(address) or '.'}/{layout.META}", self._directory.fd)
-                )
-            found[prefix] = tuple(inodes)
+                path = f"{path_of(address) or '.'}/{layout.META}"
+                found[address] = _inode(path, self._directory.fd)
         return found
 
-    def _look(self, prefixes: set[str]) -> dict[str, tuple[int, ...]]:
+    def _look(self, prefixes: set[str]) -> dict[Parts, int]:
         """Read again what has changed at prefixes; which scopes were there before that."""
         seen = self._survey(prefixes)
         self._looked_ns = time.time_ns()
@@ -300,10 +314,10 @@ class View:
         changed: list[Gathered] = []
         self._know(prefixes)
         for prefix in prefixes:
-            if prefix.endswith(SUBTREE[1:]):
+            if prefix.endswith(_SUBTREE):
                 for address, directory in scopes(self._directory, prefix, []):
                     self._look_at(address, directory, found, changed)
-            elif seen[prefix] != (0,):
+            elif seen[tuple(prefix.split("/")) if prefix else ()]:
                 self._look_once(prefix, found, changed)
         self._replace(changed, self._gone(prefixes, found))
         return seen
@@ -479,6 +493,12 @@ class View:
 def _has_same_states(overlaid: _Overlaid) -> bool:
     """Whether those that may live are judged as they were."""
     return tuple(map(judged, overlaid.found.unended)) == overlaid.states
+
+
+def _moved(before: dict[Parts, int], after: dict[Parts, int]) -> set[str]:
+    """The prefixes of what came, went or was replaced between two surveys."""
+    differing = {at for at, _ in before.items() ^ after.items()}
+    return {f"{'/'.join(at)}{SUBTREE}" if at else _SUBTREE for at in differing}
 
 
 def _inode(path: str, fd: int) -> int:
