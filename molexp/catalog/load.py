@@ -19,6 +19,7 @@ TOGETHER = 2000
 
 # Fewer rows go along with the call that inserts them, more by way of a file that has no name.
 _FEW = 500
+_FEWER = 20
 
 
 def make_tables(connection: Connection, target: str) -> None:
@@ -120,26 +121,48 @@ def _columns(table: Table) -> str:
 
 
 def _insert(connection: Connection, target: str, table: Table, rows: Rows) -> None:
-    taken = {name: _taken(kind) for name, kind in table.columns.items()}
-    values = ", ".join(_value(name, kind) for name, kind in table.columns.items())
-    insert = f"INSERT INTO {target} SELECT {values} FROM"
+    import _duckdb
+
     if len(rows) <= _FEW:
-        each = ", ".join(
-            f"unnest(${number}::{kind}[]) AS {quoted(name)}"
-            for number, (name, kind) in enumerate(taken.items(), 1)
-        )
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        connection.execute(f"{insert} (SELECT {each})", columns)
+        _insert_few(connection, target, table, rows)
         return
-    kinds = ", ".join(f"'{name}': '{kind}'" for name, kind in taken.items())
+    try:
+        _insert_many(connection, target, table, rows)
+    except _duckdb.OutOfMemoryException:  # some texts are so long that it takes them one by one
+        for begin in range(0, len(rows), _FEWER):
+            _insert_few(connection, target, table, rows[begin : begin + _FEWER])
+
+
+def _insert_few(connection: Connection, target: str, table: Table, rows: Rows) -> None:
+    """Hand rows over with the call."""
+    kinds = ((name, _taken(kind)) for name, kind in table.columns.items())
+    each = ", ".join(
+        f"unnest(${number}::{kind}[]) AS {quoted(name)}"
+        for number, (name, kind) in enumerate(kinds, 1)
+    )
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    connection.execute(
+        f"INSERT INTO {target} SELECT {_values(table)} FROM (SELECT {each})", columns
+    )
+
+
+def _insert_many(connection: Connection, target: str, table: Table, rows: Rows) -> None:
+    """Hand rows over in a file."""
+    kinds = ", ".join(f"'{name}': '{_taken(kind)}'" for name, kind in table.columns.items())
     with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+        # Every text in quotes: by itself, only what ends a line here would be.
+        csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).writerows(rows)
         file.flush()
         connection.execute(
-            f"{insert} read_csv('/dev/fd/{file.fileno()}', header = false, auto_detect = false,"
+            f"INSERT INTO {target} SELECT {_values(table)} FROM"
+            f" read_csv('/dev/fd/{file.fileno()}', header = false, auto_detect = false,"
             " delim = ',', quote = '\"', escape = '\"', new_line = '\\n',"
             f" max_line_size = {1 << 26}, columns = {{{kinds}}})"
         )
+
+
+def _values(table: Table) -> str:
+    return ", ".join(_value(name, kind) for name, kind in table.columns.items())
 
 
 def _taken(kind: str) -> str:
