@@ -140,8 +140,8 @@ class Shelf:
             except BaseException:
                 connection.execute(f"DETACH {alias}")
                 raise
-        except (_duckdb.Error, ValueError, KeyError, TypeError):
-            os.close(fd)
+        except (_duckdb.Error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            os.close(fd)  # it is damaged, or none of ours
             return None
         return Generation(number, name, fd, alias, knowledge, packed)
 
