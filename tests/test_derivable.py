@@ -29,11 +29,12 @@ class Catalog(RuleBasedStateMachine):
     @initialize(
         words=st.sets(st.sampled_from(WORDS), min_size=3),
         hands=st.sets(st.sampled_from(HANDS)),
+        is_slow=st.booleans(),
     )
-    def begin(self, words: set[str], hands: set[str]) -> None:
+    def begin(self, words: set[str], hands: set[str], is_slow: bool) -> None:
         """Choose what may happen in this history."""
         self.base = Path(tempfile.mkdtemp(prefix="molexp-derivable-", dir=MEMORY))
-        self.story = Story(self.base, Menu(tuple(sorted(words)), tuple(sorted(hands))))
+        self.story = Story(self.base, Menu(tuple(sorted(words)), tuple(sorted(hands)), is_slow))
 
     @rule(data=st.data())
     def turn(self, data: st.DataObject) -> None:

@@ -143,8 +143,8 @@ class Shelf:
             except BaseException:
                 connection.execute(f"DETACH {alias}")
                 raise
-        except (refusals(), ValueError, KeyError, TypeError, AttributeError):
-            os.close(fd)
+        except (refusals(), ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            os.close(fd)  # it is damaged, or none of ours
             return None
         return Generation(number, name, fd, alias, knowledge, packed)
 

@@ -217,12 +217,12 @@ def _number(value: Any) -> int:
 
 def _prefix(value: Any) -> str:
     """Where to look; everywhere, if it is not said in a way that is known."""
-    text = str(value) if isinstance(value, str) else ""
-    is_known = text.removesuffix("/**").count("/") < 3 and _PREFIX.fullmatch(text)
-    if not is_known or not isinstance(value, str):
+    if not isinstance(value, str) or _PREFIX.fullmatch(value) is None:
         return _EVERYTHING
-    text.encode()  # half a character is no name
-    return text
+    if value.removesuffix("/**").count("/") > 2:
+        return _EVERYTHING
+    value.encode()  # half a character is no name
+    return value
 
 
 def _owner(first: bytes) -> dict[str, Any] | None:

@@ -24,6 +24,8 @@ TOGETHER = 10_000
 # Fewer rows go along with the call that inserts them, more by way of a file that has no name.
 _FEW = 500
 _BETWEEN = "\x1f"  # in such a file, between the columns
+_LONGEST = 1 << 20  # of its lines: the engine makes room for several of the longest at once
+_FEWER = 20  # rows of which any may be very long, in one call
 
 
 def make_tables(connection: Connection, target: str) -> None:
@@ -145,23 +147,23 @@ class _Rows:
             connection.execute(
                 f"{insert} read_csv('/dev/fd/{self._file.fileno()}', header = false,"
                 f" auto_detect = false, delim = '{_BETWEEN}', quote = '', escape = '',"
-                f" nullstr = 'None', new_line = '\\n', max_line_size = {1 << 26},"
+                f" nullstr = 'None', new_line = '\\n', max_line_size = {_LONGEST * 4},"
                 f" columns = {{{kinds}}})"
             )
             self._file.close()
             self._file = None
-        few = self._few + self._odd
-        if few:
-            each = ", ".join(
-                f"unnest(${number}::{kind}[]) AS {quoted(name)}"
-                for number, (name, kind) in enumerate(taken.items(), 1)
-            )
+        each = ", ".join(
+            f"unnest(${number}::{kind}[]) AS {quoted(name)}"
+            for number, (name, kind) in enumerate(taken.items(), 1)
+        )
+        few = [self._few, *(self._odd[at : at + _FEWER] for at in range(0, len(self._odd), _FEWER))]
+        for some in filter(None, few):
             rows = [
                 _handed_over(column, kind)
-                for column, kind in zip(zip(*few, strict=True), taken.values(), strict=True)
+                for column, kind in zip(zip(*some, strict=True), taken.values(), strict=True)
             ]
             connection.execute(f"{insert} (SELECT {each})", rows)
-            self._few, self._odd = [], []
+        self._few, self._odd = [], []
 
     def _spell(self) -> None:
         """Spell the rows as lines, but those in which a text would be taken for something else."""
@@ -169,7 +171,8 @@ class _Rows:
         for row in self._few:
             line = self._line % row
             is_plain = line.count(_BETWEEN) == self._between and line.find("\n") == len(line) - 1
-            if is_plain and "\r" not in line and "\0" not in line and "None" not in row:
+            is_plain = is_plain and "\r" not in line and "\0" not in line
+            if is_plain and len(line) < _LONGEST and "None" not in row:
                 lines.append(line)
             else:
                 self._odd.append(row)
@@ -194,6 +197,10 @@ def _handed_over(values: tuple[object, ...], kind: str) -> list[object]:
     if kind == "DOUBLE":
         return ["nan" if each != each else each for each in values]
     return list(values)
+
+
+def _values(table: Table) -> str:
+    return ", ".join(_value(name, kind) for name, kind in table.columns.items())
 
 
 def _taken(kind: str) -> str:

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from molexp.disk.owner import Life, asking, judge
 from molexp.lifecycle.survey import ExecutionSurvey
 from molexp.rows.tables import tables
 from tests.catalog.acts import EXPERIMENTS, RUNS, WORDS, Actor
+from tests.catalog.small import slow_clock
 from tests.catalog.oracle import TABLES, Dump, Row, expected, expected_ids, ordered, spelt
 from tests.catalog.stage import Died, Machine, dying, interrupted
 
@@ -61,6 +62,8 @@ class Menu:
 
     words: tuple[str, ...] = WORDS
     hands: tuple[str, ...] = HANDS
+    is_slow: bool = False
+    """Whether the clock of the file system ticks twice a minute."""
 
 
 @dataclass
@@ -107,13 +110,14 @@ class Story:
         ):
             first.acts(word, a, 0)
         for someone in self.people[:2]:
-            self._check(someone)
+            self.check(someone)
 
     @contextmanager
     def clock(self) -> Any:
         """Let the clocks by which writers judge themselves go on as the story says."""
         real = journal.now
-        with patch.object(journal, "now", lambda: real() + self.late):
+        ticking = slow_clock() if self.menu.is_slow else nullcontext()
+        with patch.object(journal, "now", lambda: real() + self.late), ticking:
             yield
 
     # What may happen.
@@ -124,7 +128,7 @@ class Story:
         kind, someone = draw(20), self.people[draw(len(self.people))]
         with self.clock():
             if kind < 10:
-                self._tell(someone, self._word(draw), draw(12), draw(6))
+                self.tell(someone, self._word(draw), draw(12), draw(6))
             elif kind < 12:
                 self._interrupt(someone, draw)
             elif kind < 13:
@@ -139,16 +143,16 @@ class Story:
                 self.fold(someone)
             elif kind < 19:
                 self.told.append("rebuild")
-                self._see(someone, lambda view: view.rebuild())
+                self.see(someone, lambda view: view.rebuild())
             else:
                 self.sync(someone)
-            self._look_around()
+            self.look_around()
 
     def finish(self) -> None:
         """Ask everybody, then sync in each workspace."""
         with self.clock():
             for someone in self.people:
-                self._check(someone)
+                self.check(someone)
             for place in self.places:
                 here = [each for each in self.people if each.place is place]
                 self.sync(here[0])
@@ -165,14 +169,15 @@ class Story:
     def _word(self, draw: Callable[[int], int]) -> str:
         return self.menu.words[draw(len(self.menu.words))]
 
-    def _tell(self, someone: Someone, word: str, a: int, b: int) -> None:
+    def tell(self, someone: Someone, word: str, a: int, b: int) -> None:
+        """Let a process act."""
         self.told.append(f"{self.people.index(someone)} {word} {a} {b}")
         someone.actor.acts(word, a, b)
 
     def fold(self, someone: Someone) -> None:
         """Fold, in the view of a process."""
         self.told.append(f"{self.people.index(someone)} fold")
-        self._see(someone, lambda view: view.fold())
+        self.see(someone, lambda view: view.fold())
 
     def _interrupt(self, someone: Someone, draw: Callable[[int], int]) -> None:
         """Let a process act, or fold, between two calls of another one that asks or folds."""
@@ -182,14 +187,14 @@ class Story:
         a, b = draw(12), draw(6)
         acting: Callable[[], object] = partial(other.actor.acts, word, a, b)
         if deed == 0:
-            word, acting = "fold", partial(self._see, other, lambda view: view.fold())
+            word, acting = "fold", partial(self.see, other, lambda view: view.fold())
         index = self.people.index(someone), self.people.index(other)
         self.told.append(f"{index} {('ask', 'fold', 'act')[what]} at {at}: {word} {a} {b}")
         if what == 0:
-            self._ask_meanwhile(someone, at, acting)
+            self.ask_meanwhile(someone, interrupted(at, acting))
         elif what == 1:
             with interrupted(at, acting):
-                self._see(someone, lambda view: view.fold())
+                self.see(someone, lambda view: view.fold())
         else:
             with interrupted(at, acting):
                 someone.actor.acts(self._word(draw), draw(12), draw(6))
@@ -200,10 +205,10 @@ class Story:
         folds = draw(4) == 0
         self.told.append(f"{self.people.index(someone)} dies at {at} of {folds or word} {a} {b}")
         if someone.view is None:
-            self._check(someone)
+            self.check(someone)
         with suppress(Died), dying(at, midway=midway):
             if folds:
-                self._see(someone, lambda view: view.fold())
+                self.see(someone, lambda view: view.fold())
             else:
                 someone.actor.acts(word, a, b)
         self.kill(someone)
@@ -228,7 +233,8 @@ class Story:
             someone.view = View(someone.place.root, layout.ACCESS["private"])
         return someone.view
 
-    def _see(self, someone: Someone, act: Callable[[View], Any]) -> Any:
+    def see(self, someone: Someone, act: Callable[[View], Any]) -> Any:
+        """What a process gets of its view."""
         with asking(someone.actor.system):
             return act(self._view(someone))
 
@@ -236,20 +242,24 @@ class Story:
         with asking(someone.actor.system):
             return expected(someone.place.root, judged)
 
-    def _look_around(self) -> None:
+    def look_around(self) -> None:
         """One who has looked before asks each time, and every few turns one who has not."""
-        self._check(self.people[self.turns % len(self.people)])
+        self.check(self.people[self.turns % len(self.people)])
         if self.turns % 5 == 0:
-            someone = self.people[self.turns // 5 % len(self.people)]
-            fresh = Someone(someone.actor, someone.place)
-            try:
-                self._check(fresh)
-            finally:
-                if fresh.view is not None:
-                    fresh.view.close()
+            self.check_anew(self.people[self.turns // 5 % len(self.people)])
 
-    def _check(self, someone: Someone) -> None:
-        found = self._see(someone, lambda view: view.ask(dump))
+    def check_anew(self, someone: Someone) -> None:
+        """Ask a view that was never asked before."""
+        fresh = Someone(someone.actor, someone.place)
+        try:
+            self.check(fresh)
+        finally:
+            if fresh.view is not None:
+                fresh.view.close()
+
+    def check(self, someone: Someone) -> None:
+        """Ask a process's own view; raises Broken."""
+        found = self.see(someone, lambda view: view.ask(dump))
         self._compare(someone, found, self._expected(someone))
 
     def _compare(self, someone: Someone, found: Dump, wanted: Dump, *, more: str = "") -> None:
@@ -261,11 +271,11 @@ class Story:
                 wrong = [row for row in told if row not in true]
                 raise Broken(f"{name}{more}: missing {missing}, wrong {wrong}\n" + self.tale())
 
-    def _ask_meanwhile(self, someone: Someone, at: int, act: Callable[[], object]) -> None:
+    def ask_meanwhile(self, someone: Someone, meanwhile: AbstractContextManager[None]) -> None:
         """What was there before and after must be seen, and nothing that was there neither."""
         before = self._expected(someone)
-        with interrupted(at, act):
-            found = self._see(someone, lambda view: view.ask(dump))
+        with meanwhile:
+            found = self.see(someone, lambda view: view.ask(dump))
         after = self._expected(someone)
         for name in TABLES:
             told = [r for r in found[name] if not someone.place.is_doubted(r[0], someone.host)]
@@ -283,7 +293,7 @@ class Story:
         """After a sync nobody is in doubt, and a fold is what a rebuild is."""
         self.told.append(f"{self.people.index(someone)} sync")
         place = someone.place
-        self._see(someone, lambda view: view.sync())
+        self.see(someone, lambda view: view.sync())
         place.doubts.clear()
         folded = self._dump_newest(place.root)
         wanted = expected(place.root)
@@ -291,13 +301,13 @@ class Story:
         self._compare(someone, folded, wanted, more=" of a fold")
         if folded["ids"] != ids:
             raise Broken(f"ids of a fold\n{folded['ids']}\n{ids}\n" + self.tale())
-        self._see(someone, lambda view: view.rebuild())
+        self.see(someone, lambda view: view.rebuild())
         rebuilt = self._dump_newest(place.root)
         if rebuilt != folded:
             raise Broken("a rebuild is another one than the fold\n" + self.tale())
         for each in self.people:
             if each.place is place:
-                self._check(each)
+                self.check(each)
 
     def _dump_newest(self, root: Path) -> Dump:
         """What the newest generation of a workspace holds, without any view over it."""

@@ -1,0 +1,143 @@
+"""Rows go into the tables as they are, whether they are few or many."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from molexp.catalog.engine import Connection, connect
+from molexp.catalog.load import Loader, drop, make_tables
+from molexp.rows.gather import Gathered
+from molexp.rows.glance import Glance
+from molexp.rows.tables import tables
+
+MANY = 600
+
+TEXTS = (
+    *("", "x", " ", "  x  ", "\n", "\r", "\r\n", "a\nb", "a\rb", '"', '""', "'", ",", "a,b", '"a"'),
+    *(
+        "\x00",
+        "a\x00b",
+        "\x1f",
+        "\x7f",
+        "\x85",
+        "\u2028",
+        "ü",
+        "😀",
+        "\\N",
+        "NULL",
+        "null",
+        "\\",
+        "\\n",
+    ),
+    *("NaN", "0", "-1", "#x", "\ufeff", "\t", "a\tb", "'; DROP TABLE runs; --"),
+)
+NUMBERS = (None, 0.0, -0.0, 1.5, float("nan"), float("inf"), -float("inf"), 5e-324, 1.7e308, 0.1)
+
+
+def gathered(scope: int, text: str, number: float | None, reason: str | None) -> Gathered:
+    """A run that says something everywhere."""
+    found = Gathered(scope, ("p", "e", f"r{scope}"), "run", Glance())
+    found.meta = {
+        "uid": f"{scope:026}",
+        "name": text,
+        "created_at": "2026-03-02T09:00:00.123456Z",
+        "notes": text,
+        "tags": {text: text, "flag": True},
+        "parameters": {text: text, "n": number, "deep": {"x": [text]}, "huge": 10**400},
+    }
+    found.edits = [
+        {
+            "at": "2026-03-02T09:00:00Z",
+            "writer": text,
+            "by": text,
+            "patch": {"notes": text},
+            "reason": reason,
+        }
+    ]
+    return found
+
+
+def filled(connection: Connection, some: list[Gathered], *, is_new: bool) -> dict[str, list[Any]]:
+    """The rows of all tables when these scopes are loaded."""
+    connection.execute("CREATE SCHEMA t")
+    if not is_new:
+        make_tables(connection, "t")
+    loader = Loader(connection, "t", is_new=is_new)
+    for each in some:
+        loader.add(each, is_sure=True)
+    loader.finish()
+    names = [*tables(), "ids", "scopes"]
+    return {
+        name: sorted(connection.execute(f'SELECT * FROM t."{name}"').fetchall(), key=repr)
+        for name in names
+    }
+
+
+def loaded(text: str, number: float | None, reason: str | None, *, many: bool) -> dict[str, str]:
+    """What the tables say of the first scope, which came alone or with very many."""
+    count = MANY if many else 1
+    with closing(connect()) as connection:
+        some = [gathered(n, text, number, reason) for n in range(count)]
+        found = filled(connection, some, is_new=True)
+    at = {"ids": 1}
+    return {
+        name: repr([row for row in rows if row[at.get(name, 0)] == 0])
+        for name, rows in found.items()
+    }
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: ascii(text[:20]))
+def test_many_rows_say_what_few_rows_say(text: str) -> None:
+    for number in NUMBERS if text in ("", "x") else (0.5,):
+        assert loaded(text, number, text, many=False) == loaded(text, number, text, many=True)
+
+
+def test_a_text_is_what_it_was_and_none_is_none() -> None:
+    for text in TEXTS:
+        for count in (1, MANY):
+            with closing(connect()) as connection:
+                filled(
+                    connection, [gathered(n, text, None, None) for n in range(count)], is_new=True
+                )
+                query = "SELECT name, notes FROM t.runs WHERE scope = 0"
+                assert connection.execute(query).fetchall() == [(text, text)]
+                query = "SELECT author, reason FROM t.edits WHERE scope = 0"
+                assert connection.execute(query).fetchall() == [(text, None)]
+                query = "SELECT value FROM t.tags WHERE scope = 0 AND key = $1"
+                assert connection.execute(query, [text]).fetchall() == [(text,)]
+
+
+@pytest.mark.parametrize("size", [70_000, 5_000_000])
+def test_a_long_text_among_many_rows_is_whole(size: int) -> None:
+    with closing(connect()) as connection:
+        some = [gathered(n, "short", None, None) for n in range(MANY)]
+        some[7] = gathered(7, 'x"\n' * (size // 3), None, None)
+        filled(connection, some, is_new=True)
+        query = "SELECT scope, length(notes) FROM t.runs WHERE length(notes) > 5"
+        assert connection.execute(query).fetchall() == [(7, size // 3 * 3)]
+
+
+@settings(max_examples=30)
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_is_the_same_by_both_ways(text: str) -> None:
+    assert loaded(text, None, text, many=False) == loaded(text, None, text, many=True)
+
+
+def test_a_database_that_is_added_to_is_the_same_as_one_that_is_new() -> None:
+    some = [gathered(n, "x", 0.5, None) for n in range(5)]
+    with closing(connect()) as one, closing(connect()) as other:
+        assert filled(one, some, is_new=True) == filled(other, some, is_new=False)
+
+
+def test_what_is_dropped_is_gone_from_all_tables() -> None:
+    with closing(connect()) as connection:
+        filled(connection, [gathered(n, "x", 0.5, None) for n in range(3)], is_new=True)
+        drop(connection, "t", [0, 2])
+        for name in (*tables(), "ids"):
+            found = connection.execute(f'SELECT DISTINCT scope FROM t."{name}"').fetchall()
+            assert found in ([], [(1,)]), name
