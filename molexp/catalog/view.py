@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
@@ -29,7 +29,7 @@ from molexp.errors import CatalogError, MolexpError, NotFoundError, StorageError
 from molexp.rows.gather import KINDS, Gathered, gather
 from molexp.rows.glance import Glance, glance, mark_of
 from molexp.rows.owners import here, judged
-from molexp.rows.scopes import SUBTREE, Parts, path_of, scopes
+from molexp.rows.scopes import SUBTREE, Parts, moved, path_of, scopes, survey
 from molexp.rows.tables import tables
 
 Answer = TypeVar("Answer")
@@ -222,7 +222,7 @@ class View:
                     # Everything is looked at as it is, but the mark is none that is known: the
                     # hints that it may have cost are those of changes in these very moments.
                     later = replace(later, marks=hints.marks)
-                due = _moved(seen, self._survey(due))
+                due = moved(seen, survey(self._directory, due))
                 for each in later.journals.values():
                     due |= {at for at in each.named if at not in looked or at.endswith(_SUBTREE)}
                 if due:
@@ -293,22 +293,9 @@ class View:
             both = " UNION ALL ".join(shown)
             self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {both}")
 
-    def _survey(self, prefixes: Iterable[str]) -> dict[Parts, int]:
-        """Which scopes lie at prefixes, each with the inode of its record."""
-        found = {}
-        for prefix in prefixes:
-            if prefix.endswith(_SUBTREE):
-                for address, directory in scopes(self._directory, prefix, []):
-                    found[address] = _inode(layout.META, directory.fd)
-            else:
-                address = tuple(prefix.split("/")) if prefix else ()
-                path = f"{path_of(address) or '.'}/{layout.META}"
-                found[address] = _inode(path, self._directory.fd)
-        return found
-
     def _look(self, prefixes: set[str]) -> dict[Parts, int]:
         """Read again what has changed at prefixes; which scopes were there before that."""
-        seen = self._survey(prefixes)
+        seen = survey(self._directory, prefixes)
         self._looked_ns = time.time_ns()
         found: set[Parts] = set()
         changed: list[Gathered] = []
@@ -493,19 +480,6 @@ class View:
 def _has_same_states(overlaid: _Overlaid) -> bool:
     """Whether those that may live are judged as they were."""
     return tuple(map(judged, overlaid.found.unended)) == overlaid.states
-
-
-def _moved(before: dict[Parts, int], after: dict[Parts, int]) -> set[str]:
-    """The prefixes of what came, went or was replaced between two surveys."""
-    differing = {at for at, _ in before.items() ^ after.items()}
-    return {f"{'/'.join(at)}{SUBTREE}" if at else _SUBTREE for at in differing}
-
-
-def _inode(path: str, fd: int) -> int:
-    try:
-        return os.stat(path, dir_fd=fd, follow_symlinks=False).st_ino
-    except OSError:
-        return 0
 
 
 _views: WeakSet[View] = WeakSet()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
 
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
@@ -53,6 +54,37 @@ def scopes(
             yield from _subtree(directory, address, problems)
         else:
             yield address, directory
+
+
+def survey(root: Directory, prefixes: Iterable[str]) -> dict[Parts, int]:
+    """Which scopes lie at prefixes, each with the inode of its record; 0 where none is."""
+    found = {}
+    for prefix in prefixes:
+        if prefix.endswith(SUBTREE[1:]):
+            for address, directory in scopes(root, prefix, []):
+                found[address] = inode_of(layout.META, directory.fd)
+        else:
+            address = parts_of(prefix)
+            found[address] = inode_of(f"{path_of(address) or '.'}/{layout.META}", root.fd)
+    return found
+
+
+def moved(before: Mapping[Parts, int], after: Mapping[Parts, int]) -> set[str]:
+    """The prefixes of what came, went or was replaced between two surveys.
+
+    >>> moved({("qm9",): 7, (): 1}, {(): 1})
+    {'qm9/**'}
+    """
+    differing = {at for at, _ in before.items() ^ after.items()}
+    return {f"{'/'.join(at)}{SUBTREE}" if at else SUBTREE[1:] for at in differing}
+
+
+def inode_of(path: str, fd: int) -> int:
+    """The inode of what lies at a path beneath an open directory; 0 if nothing does."""
+    try:
+        return os.stat(path, dir_fd=fd, follow_symlinks=False).st_ino
+    except OSError:
+        return 0
 
 
 def _subtree(

@@ -327,17 +327,19 @@ def params(above: str, values: dict[str, Any]) -> Iterator[Row]:
         if isinstance(value, bool):
             yield (key, None, _flat(value), "flag")
         elif isinstance(value, int | float):
-            yield (key, float(value), json.dumps(value), "number")
+            is_exact = isinstance(value, float) or abs(value) <= 2**53
+            yield (key, float(value), "" if is_exact else str(value), "number")
         elif value is None:
             yield (key, None, "", "null")
         elif isinstance(value, str):
             if value in ("NaN", "Infinity", "-Infinity"):
-                yield (key, float(value), value, "number")
+                yield (key, float(value), "", "number")
             else:
                 spoken = value.lstrip("\\") in ("NaN", "Infinity", "-Infinity")
                 yield (key, None, value[1:] if spoken else value, "text")
         else:
-            yield (key, None, json.dumps(value), "json")
+            spelt = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+            yield (key, None, spelt, "json")
             if isinstance(value, dict):
                 yield from params(f"{key}.", value)
 

@@ -27,8 +27,8 @@ from molexp.disk.owner import Life, asking, judge
 from molexp.lifecycle.survey import ExecutionSurvey
 from molexp.rows.tables import tables
 from tests.catalog.acts import EXPERIMENTS, RUNS, WORDS, Actor
-from tests.catalog.small import slow_clock
 from tests.catalog.oracle import TABLES, Dump, Row, expected, expected_ids, ordered, spelt
+from tests.catalog.small import slow_clock
 from tests.catalog.stage import Died, Machine, dying, interrupted
 
 SLOTS = (("h0", "a"), ("h0", "a"), ("h0", "b"), ("h1", "a"))

@@ -24,7 +24,6 @@ from molexp.catalog import fold, journals, register, view
 from molexp.catalog.generation import Shelf
 from molexp.catalog.journals import Hints, Knowledge
 from molexp.catalog.load import Loader
-from molexp.catalog.view import View
 from molexp.disk import door, layout
 from molexp.disk.beneath import Directory
 from molexp.disk.journal import MARK_PREFIX, Change, make_mark
@@ -174,18 +173,18 @@ def one_pass() -> Iterator[None]:
         seen.append(real(*given))
         return seen[0]
 
-    looked, real_survey = dict[frozenset[str], Any](), vars(View)["_survey"]
+    looked, real_survey = dict[frozenset[str], Any](), view.survey
 
-    def survey(self: View, prefixes: set[str]) -> Any:
+    def survey(root: Any, prefixes: set[str]) -> Any:
         key = frozenset(prefixes)
         if key in looked:
             return looked.pop(key)
-        looked[key] = real_survey(self, prefixes)
+        looked[key] = real_survey(root, prefixes)
         return looked[key]
 
     with (
         patch.object(journals, "read_hints", read_hints),
-        patch.object(View, "_survey", survey),
+        patch.object(view, "survey", survey),
     ):
         yield
 
@@ -379,7 +378,7 @@ def a_run_on_the_move(story: Story) -> None:
     story.fold(reader)
     story.tell(mover, *EDIT)
     hint(mover, "p1/e0/r0")
-    moving = after(View, "_survey", lambda: story.tell(mover, "move", 0, 2))
+    moving = after(view, "survey", lambda: story.tell(mover, "move", 0, 2))
     story.ask_meanwhile(reader, moving)
 
 

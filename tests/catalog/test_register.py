@@ -1,0 +1,39 @@
+"""The register knows which scopes a database has rows of."""
+
+from __future__ import annotations
+
+from molexp.catalog import register
+from molexp.catalog.engine import Connection, connect
+
+SCOPES = [(), ("a",), ("a", "e"), ("a", "e", "r"), ("ab",)]
+
+
+def filled() -> Connection:
+    """A register of five scopes."""
+    connection = connect()
+    connection.execute("CREATE SCHEMA here")
+    register.make(connection, "here")
+    marks = ", ".join("?" * len(register.COLUMNS))
+    for number, address in enumerate(SCOPES):
+        row = register.entry(number, address, number * 7, is_open=number == 3)
+        connection.execute(f"INSERT INTO here.scopes VALUES ({marks})", [*row])
+    return connection
+
+
+def test_prefixes_name_scopes() -> None:
+    connection = filled()
+    assert [*register.at(connection, "here", ["a", "", "none"])] == [(), ("a",)]
+    below = register.at(connection, "here", ["a/**"])
+    assert {*below} == {("a",), ("a", "e"), ("a", "e", "r")}
+    assert below["a", "e"] == register.Entry(2, 14)
+    assert len(register.at(connection, "here", ["**"])) == len(SCOPES)
+    assert register.at(connection, "here", []) == {}
+
+
+def test_what_is_open_and_how_much_there_is() -> None:
+    connection = filled()
+    assert register.open_ones(connection, "here") == ["a/e/r"]
+    assert register.extent(connection, "here") == (4, 5)
+    register.strike(connection, "here", [3, 4])
+    assert register.open_ones(connection, "here") == []
+    assert register.extent(connection, "here") == (2, 3)
