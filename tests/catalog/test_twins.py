@@ -28,7 +28,7 @@ from molexp.disk import door, layout
 from molexp.disk.beneath import Directory
 from molexp.disk.journal import MARK_PREFIX, Change, make_mark
 from molexp.disk.owner import asking
-from molexp.rows import glance
+from molexp.rows import glance, scopes
 from molexp.rows.owners import is_dead
 from tests.catalog.small import slow_clock, wait_for_tick
 from tests.catalog.story import Broken, Someone, Story
@@ -173,7 +173,7 @@ def one_pass() -> Iterator[None]:
         seen.append(real(*given))
         return seen[0]
 
-    looked, real_survey = dict[frozenset[str], Any](), view.survey
+    looked, real_survey = dict[frozenset[str], Any](), scopes.survey
 
     def survey(root: Any, prefixes: set[str]) -> Any:
         key = frozenset(prefixes)
