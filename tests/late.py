@@ -38,6 +38,7 @@ LATE_IMPORTS = {
     ("molexp/model/record.py", "difflib"): "for the message of one error alone",
     ("molexp/model/asset.py", "pydantic"): "TypeAdapter: only for reading, and slow to load",
     ("molexp/disk/door.py", "ctypes"): "loaded at the first commit point, and by no reader",
+    ("molexp/catalog/engine.py", "ctypes"): "only in a forked child, and by no reader",
     ("molexp/disk/ledger.py", "molexp.model.asset"): "lines are read and appended without records",
     ("molexp/disk/ledger.py", "molexp.model.execution"): "likewise",
     ("molexp/disk/tree.py", "zipfile"): "only for a workspace that is an archive",

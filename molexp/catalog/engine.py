@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakSet
 
 from molexp.errors import CatalogError
 
@@ -26,15 +28,35 @@ _SETTINGS = {
     "default_null_order": "'nulls_last'",
 }
 
+_open: WeakSet[Any] = WeakSet()
+
 
 def connect() -> Connection:
     """A database in memory, of which nothing is ever written to a disk by itself."""
     import _duckdb  # its core alone: the package around it takes three times as long to load
 
     connection = _duckdb.connect(":memory:")
+    _open.add(connection)
     for name, value in _SETTINGS.items():
         connection.execute(f"SET {name} = {value}")
     return connection
+
+
+def _keep_for_ever() -> None:
+    """In a forked child, whose end would wait for threads of the engine that only its parent has.
+
+    So no connection of the parent is ever destroyed there, not even when the interpreter ends.
+    """
+    inherited = list(_open)
+    if inherited:
+        import ctypes
+
+        for each in inherited:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(each))
+        _open.clear()
+
+
+os.register_at_fork(after_in_child=_keep_for_ever)
 
 
 @contextmanager

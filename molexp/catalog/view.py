@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from threading import RLock
 from typing import TypeVar
+from weakref import WeakSet
 
 from molexp.catalog import journals, register
 from molexp.catalog.engine import connect, may_be_damage
@@ -76,6 +77,11 @@ class View:
         self._rests_until = 0.0
         self._directory = Directory.open(path)
         self._shelf = Shelf(self._directory)
+        _views.add(self)
+
+    def renew(self) -> None:
+        """Be the view of a forked child: a thread that is not there may hold the lock for ever."""
+        self._lock = RLock()
 
     def ask(self, act: Callable[..., Answer]) -> Answer:
         """What ``act`` gives for a connection that shows every acknowledged fact.
@@ -449,6 +455,17 @@ class View:
             if number > MANY:
                 return True
         return False
+
+
+_views: WeakSet[View] = WeakSet()
+
+
+def _renew_all() -> None:
+    for each in list(_views):
+        each.renew()
+
+
+os.register_at_fork(after_in_child=_renew_all)
 
 
 def _moved(before: dict[Parts, int], after: dict[Parts, int]) -> set[str]:
