@@ -15,12 +15,15 @@ from typing import Any
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.disk.journal import MARK_PREFIX
-from molexp.errors import MolexpError, NotFoundError
+from molexp.errors import FormatError, MolexpError, NotFoundError, StorageError
+from molexp.rows.gather import KINDS
+from molexp.rows.scopes import parts_of
 
 SILENT_SECONDS = 24 * 3600.0
 """After this long a journal that nobody wrote to is that of a writer who is gone."""
 
 _ENDING = ".jsonl"
+_NOWHERE = frozenset(["", ".", ".."])
 _FIRST = 1 << 14  # more than the first line of any journal has
 
 Boot = tuple[str, str]
@@ -93,6 +96,8 @@ class Hints:
 
     journals: Mapping[str, Journal]
     marks: frozenset[Mark]
+    is_partial: bool = False
+    """Whether there is a journal that this process cannot read."""
 
 
 Dead = Callable[[Any], bool]
@@ -108,17 +113,25 @@ def read_hints(
     the file system's clock, whether it was silent for a day.
     """
     while True:
+        found = {}
+        is_partial = False
         try:
             with root.enter(layout.JOURNAL) as directory:
-                found = {
-                    name: _read(directory, name, known.get(name), dead, moment)
-                    for name in directory.names()
-                    if name.endswith(_ENDING)
-                }
-                return Hints(found, _marks(directory))
+                for name in directory.names():
+                    if not name.endswith(_ENDING):
+                        continue
+                    try:
+                        found[name] = _read(directory, name, known.get(name), dead, moment)
+                    except FormatError:
+                        continue  # no file, so no journal of anybody
+                    except StorageError:
+                        is_partial = True
+                return Hints(found, _marks(directory), is_partial)
         except NotFoundError:
             if not root.exists(layout.JOURNAL):
                 return Hints({}, frozenset())
+        except (FormatError, StorageError):
+            return Hints({}, frozenset(), is_partial=True)
 
 
 def _read(
@@ -163,7 +176,8 @@ def _replay(
     for line in lines:
         said = _parsed(line)
         if "touch" in said:
-            hints[said["touch"]["n"]] = at = tuple(said["touch"]["at"])
+            at = tuple(filter(_names_scopes, said["touch"]["at"]))
+            hints[said["touch"]["n"]] = at
             named.update(at)
         elif "done" in said:
             named.update(hints.pop(said["done"], ()))
@@ -184,9 +198,15 @@ def _parsed(line: bytes) -> dict[str, Any]:
             int(said["touch"]["n"]), [*map(str.encode, said["touch"]["at"])]
         elif "done" in said:
             int(said["done"])
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def _names_scopes(prefix: str) -> bool:
+    """Whether a scope may lie there; nothing is looked for elsewhere, whatever a line says."""
+    parts = parts_of(prefix)
+    return len(parts) < len(KINDS) and "\0" not in prefix and _NOWHERE.isdisjoint(parts)
 
 
 def _owner(first: bytes) -> dict[str, Any] | None:
@@ -216,7 +236,7 @@ def _marks(directory: Directory) -> frozenset[Mark]:
 
 def is_alarm(root: Directory, knowledge: Knowledge, hints: Hints, here: Boot) -> bool:
     """Whether hints may be missing, so that only looking everywhere can tell what has changed."""
-    if not hints.marks or hints.marks - knowledge.marks:
+    if hints.is_partial or not hints.marks or hints.marks - knowledge.marks:
         return True
     for name, known in knowledge.journals.items():
         journal = hints.journals.get(name)
