@@ -143,7 +143,8 @@ def _read(
     except StorageError as error:
         if error.errno != errno.EACCES:
             raise
-        return Journal(Known(0, 0, ""), frozenset([_EVERYTHING]), is_same=False, boot=None)
+        anything = {0: (_EVERYTHING,)}  # as long as it cannot be read, all is looked at
+        return Journal(Known(0, 0, "", anything), frozenset(), is_same=False, boot=None)
     try:
         status = os.fstat(fd)
         owner = _owner(os.pread(fd, _FIRST, 0))

@@ -26,8 +26,6 @@ from molexp.errors import MolexpError
 from tests.catalog import truth
 
 SHARED = "qm9/baseline/shared"
-KINDS = ("writer", "folder", "rebuilder", "filler", "reader")
-
 Fact = tuple[str, ...]
 """What was acknowledged: ``run``, ``asset``, ``tag`` or ``ended``, with whatever it says."""
 
@@ -42,6 +40,8 @@ class Crowd:
     prepare: Callable[[], None]
     """Called in each process before it begins."""
     luck: random.Random
+    pause: float = 0.2
+    """How long writers rest after each run, and folders after each fold: readers get a turn."""
     killed: int = 0
     _names: Iterator[int] = field(default_factory=lambda: iter(range(1_000_000)))
     _living: dict[int, tuple[str, int]] = field(default_factory=dict)
@@ -69,13 +69,15 @@ class Crowd:
                 os._exit(code)
         self._living[child] = kind, slot
 
-    def live(self, events: int, kills: int, seconds: float, among: tuple[str, ...]) -> None:
-        """Let them live until each writer made its events and enough of them were killed."""
+    def live(self, events: int, kills: int, queries: int, seconds: float) -> None:
+        """Let them live until all made enough events and queries, and enough were killed."""
         until = time.monotonic() + seconds
-        while time.monotonic() < until and (self.killed < kills or self._least() < events):
+        while time.monotonic() < until and (
+            self.killed < kills or self._least() < events or self.counts()["reader"] < queries
+        ):
             time.sleep(self.luck.uniform(0.02, min(0.4, seconds / (kills + 1))))
             if self.killed < kills and not self.complaints():
-                doomed = [pid for pid, (kind, _) in self._living.items() if kind in among]
+                doomed = [pid for pid, (kind, _) in self._living.items() if kind != "reader"]
                 child = self.luck.choice(doomed)
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
@@ -148,6 +150,7 @@ def _write(crowd: Crowd, name: str) -> None:
         run.edit(notes=f"noted {number}", tags={"number": str(number)})
         ack("tag", str(run.address), "number", str(number))
         number += 1
+        time.sleep(crowd.pause)
     workspace.close()
 
 
@@ -180,7 +183,7 @@ def _fold(crowd: Crowd, name: str) -> None:
                 view.fold()
                 number += 1
                 crowd.note(name, number)
-                time.sleep(0.02)
+                time.sleep(crowd.pause)
 
 
 def _rebuild(crowd: Crowd, name: str) -> None:
@@ -194,7 +197,7 @@ def _rebuild(crowd: Crowd, name: str) -> None:
             view.fold()
             number += 3
             crowd.note(name, number)
-            time.sleep(0.05)
+            time.sleep(crowd.pause)
 
 
 def _ask_and_fold(crowd: Crowd, name: str) -> None:
@@ -221,9 +224,7 @@ def _read(crowd: Crowd, name: str) -> None:
             if twice:
                 raise AssertionError(f"query {asked} shows twice {twice[:5]}")
             known |= {fact for fact in shown if fact[0] != "running"}
-            if asked % 10 == 0:
-                crowd.note(name, asked)
-    crowd.note(name, asked)
+            crowd.note(name, asked)
 
 
 def _new_facts(crowd: Crowd, offsets: Counter[str]) -> set[Fact]:

@@ -224,17 +224,7 @@ def test_a_generation_that_everybody_may_write_to_is_not_trusted(lab: Lab) -> No
 
 
 def _tell(target: Path, statement: str) -> None:
-    """Change what a generation says, as another release or a stranger would have written it."""
-
-    def work() -> None:
-        with closing(connect()) as connection:
-            connection.execute(f"ATTACH '{target}' AS told")
-            connection.execute("USE told")
-            connection.execute(statement)
-            connection.execute("USE memory")
-            connection.execute("DETACH told")
-
-    truth.in_child(work)
+    truth.in_child(lambda: truth.tell(target, statement))
 
 
 def test_the_known_bad_twin_is_caught(lab: Lab) -> None:

@@ -56,11 +56,6 @@ def _forget() -> Iterator[None]:
         shutil.rmtree(_template()[0].parent)
 
 
-def _fold(root: Path) -> None:
-    with closing(truth.view(root)) as view:
-        view.fold()
-
-
 def _rebuild(root: Path) -> None:
     with closing(truth.view(root)) as view:
         view.rebuild()
@@ -111,7 +106,7 @@ class Folding(Workload):
 
     def made_before(self, root: Path) -> None:
         """A generation, over which there is something to do."""
-        _fold(root)
+        truth.fold(root)
         me.Workspace.load(root, durability="process").close()
         shutil.copytree(self.template / layout.JOURNAL, root / layout.JOURNAL, dirs_exist_ok=True)
 
@@ -124,7 +119,7 @@ class Folding(Workload):
 
     def act(self, root: Path) -> None:
         """What is cut short."""
-        _fold(root)
+        truth.fold(root)
 
     def check(self, root: Path, acks: Sequence[Ack]) -> list[str]:
         return _wrong(root, self.wanted)
@@ -191,7 +186,7 @@ def _sizes(root: Path) -> list[int]:
     return (beginning if NIGHTLY else beginning[::3]) + rest
 
 
-@pytest.mark.parametrize("act", [_fold, _rebuild])
+@pytest.mark.parametrize("act", [truth.fold, _rebuild])
 def test_after_the_engine_was_killed_at_any_size_answers_are_right(
     root: Path, act: Callable[[Path], None]
 ) -> None:
@@ -210,7 +205,7 @@ def test_after_the_engine_was_killed_at_any_size_answers_are_right(
     assert _wrong(root, _template()[1]) == []
 
 
-@pytest.mark.parametrize("act", [_fold, _rebuild])
+@pytest.mark.parametrize("act", [truth.fold, _rebuild])
 def test_after_kills_at_random_moments_answers_are_right(
     root: Path, act: Callable[[Path], None]
 ) -> None:

@@ -21,7 +21,7 @@ NIGHTLY = PROFILE == "nightly"
 WRITERS = 8
 EVENTS = 1000 if NIGHTLY else 20
 KILLS = 200 if NIGHTLY else 24
-QUERIES = 10_000 if NIGHTLY else 20
+QUERIES = 10_000 if NIGHTLY else 12
 
 
 def _no_change() -> None:
@@ -36,7 +36,7 @@ def _flock(reaction: Callable[[], None]) -> Callable[[], None]:
             if operation != fcntl.LOCK_UN:
                 reaction()
 
-        fcntl.flock = flock
+        vars(fcntl)["flock"] = flock
 
     return prepare
 
@@ -57,7 +57,7 @@ MODES = {
 
 
 def _lived(
-    tmp_path: Path, prepare: Callable[[], None], writers: int, events: int, kills: int
+    tmp_path: Path, prepare: Callable[[], None], writers: int, events: int, kills: int, queries: int
 ) -> Crowd:
     """A crowd after its life, with whatever it left."""
     crowd = Crowd(tmp_path / "lab", tmp_path / "said", prepare, random.Random(9))
@@ -66,8 +66,7 @@ def _lived(
         crowd.start("writer", slot)
     for kind in ("folder", "rebuilder", "filler", "reader", "reader"):
         crowd.start(kind, 0)
-    among = ("writer", "folder", "rebuilder", "filler")
-    crowd.live(events, kills, seconds=7200 if NIGHTLY else 90, among=among)
+    crowd.live(events, kills, queries, seconds=4 * 3600 if NIGHTLY else 120)
     return crowd
 
 
@@ -95,7 +94,7 @@ def _check(crowd: Crowd) -> None:
 
 
 def test_what_many_processes_acknowledged_is_there_once(tmp_path: Path) -> None:
-    crowd = _lived(tmp_path, _no_change, WRITERS, EVENTS, KILLS)
+    crowd = _lived(tmp_path, _no_change, WRITERS, EVENTS, KILLS, QUERIES)
     _check(crowd)
     assert crowd.killed >= KILLS
     assert crowd.counts()["reader"] >= QUERIES, crowd.counts()
@@ -104,13 +103,13 @@ def test_what_many_processes_acknowledged_is_there_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_locks_are_not_needed(tmp_path: Path, mode: str) -> None:
     events, kills = (EVENTS, KILLS) if NIGHTLY else (6, 6)
-    crowd = _lived(tmp_path, MODES[mode], WRITERS if NIGHTLY else 3, events, kills)
+    crowd = _lived(tmp_path, MODES[mode], WRITERS if NIGHTLY else 3, events, kills, 1)
     _check(crowd)
     assert crowd.killed >= kills
 
 
 def test_a_lost_fact_is_found(tmp_path: Path) -> None:
-    crowd = _lived(tmp_path, _no_change, 1, 4, 0)
+    crowd = _lived(tmp_path, _no_change, 1, 4, 0, 1)
     path = next(crowd.said.glob("writer-*.acks"))
     path.write_text(path.read_text() + '["run", "qm9/baseline/never"]\n')
     with pytest.raises(AssertionError, match="never"):

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import molexp as me
 from molexp.catalog import view as views
+from molexp.catalog.engine import connect
 from molexp.catalog.journals import Knowledge
 from molexp.catalog.view import View
 from molexp.disk import layout
@@ -68,6 +69,22 @@ def ask(root: Path) -> Dump:
     """What a new view shows."""
     with closing(view(root)) as opened:
         return opened.ask(shown)
+
+
+def fold(root: Path) -> None:
+    """Fold, as a process that has just begun."""
+    with closing(view(root)) as opened:
+        opened.fold()
+
+
+def tell(generation: Path, statement: str) -> None:
+    """Change what a generation says, as another release or a stranger would have written it."""
+    with closing(connect()) as connection:
+        connection.execute(f"ATTACH '{generation}' AS told")
+        connection.execute("USE told")
+        connection.execute(statement)
+        connection.execute("USE memory")
+        connection.execute("DETACH told")
 
 
 def from_files(root: Path) -> Dump:
