@@ -29,7 +29,16 @@ from molexp.errors import CatalogError, MolexpError, NotFoundError, StorageError
 from molexp.rows.gather import KINDS, Gathered, gather
 from molexp.rows.glance import Glance, glance, mark_of
 from molexp.rows.owners import here, judged
-from molexp.rows.scopes import SUBTREE, Parts, moved, path_of, scopes, survey
+from molexp.rows.scopes import (
+    SUBTREE,
+    Parts,
+    is_below,
+    moved,
+    parts_of,
+    path_of,
+    scopes,
+    survey,
+)
 from molexp.rows.tables import tables
 
 Answer = TypeVar("Answer")
@@ -382,20 +391,18 @@ class View:
 
     def _gone(self, prefixes: set[str], found: set[Parts]) -> list[Parts]:
         """The scopes that were known and are not there any more, with all that lay in them."""
-        known = {at for at, entry in self._entries.items() if entry is not None} | {*self._over}
-        named = {
-            at
-            for at in known - found
-            if any(journals.covers(prefix, "/".join(at)) for prefix in prefixes)
-        }
-        if self._base is not None and named:
+        exact = {parts_of(prefix) for prefix in prefixes if not prefix.endswith(_SUBTREE)}
+        subtrees = {parts_of(prefix) for prefix in prefixes if prefix.endswith(_SUBTREE)}
+        named = {at for at in exact - found if at in self._over or self._entries.get(at)}
+        if subtrees:
+            known = {at for at, entry in self._entries.items() if entry is not None} | {*self._over}
+            named |= {at for at in known - found if is_below(at, subtrees)}
+        if not named:
+            return []
+        if self._base is not None:
             below = [f"{'/'.join(at)}{SUBTREE}" for at in named if at]
             self._entries |= register.at(self._connection, self._base.alias, below)
-        return [
-            at
-            for at in {*self._entries, *self._over} - found
-            if any(at[: len(above)] == above for above in named)
-        ]
+        return [at for at in {*self._entries, *self._over} - found if is_below(at, named)]
 
     def _replace(self, changed: list[Gathered], gone: list[Parts]) -> None:
         """Let the rows in memory be those of what was read, and hide those that it replaces."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
@@ -77,6 +77,15 @@ def moved(before: Mapping[Parts, int], after: Mapping[Parts, int]) -> set[str]:
     """
     differing = {at for at, _ in before.items() ^ after.items()}
     return {f"{'/'.join(at)}{SUBTREE}" if at else SUBTREE[1:] for at in differing}
+
+
+def is_below(address: Parts, above: Set[Parts]) -> bool:
+    """Whether an address is one of some, or lies in the subtree of one.
+
+    >>> is_below(("qm9", "baseline"), {("qm9",)}), is_below(("qm9",), {("qm9", "baseline")})
+    (True, False)
+    """
+    return any(address[:depth] in above for depth in range(len(address) + 1))
 
 
 def inode_of(path: str, fd: int) -> int:
