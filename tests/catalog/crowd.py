@@ -40,7 +40,9 @@ class Crowd:
     prepare: Callable[[], None]
     """Called in each process before it begins."""
     luck: random.Random
-    pause: float = 0.2
+    events: int
+    """How many things each writer has acknowledged before it takes its time."""
+    pause: float = 0.1
     """How long writers rest after each run, and folders after each fold: readers get a turn."""
     killed: int = 0
     _names: Iterator[int] = field(default_factory=lambda: iter(range(1_000_000)))
@@ -69,11 +71,11 @@ class Crowd:
                 os._exit(code)
         self._living[child] = kind, slot
 
-    def live(self, events: int, kills: int, queries: int, seconds: float) -> None:
+    def live(self, kills: int, queries: int, seconds: float) -> None:
         """Let them live until all made enough events and queries, and enough were killed."""
         until = time.monotonic() + seconds
         while time.monotonic() < until and (
-            self.killed < kills or self._least() < events or self.counts()["reader"] < queries
+            self.killed < kills or self._least() < self.events or self.counts()["reader"] < queries
         ):
             time.sleep(self.luck.uniform(0.02, min(0.4, seconds / (kills + 1))))
             if self.killed < kills and not self.complaints():
@@ -113,12 +115,13 @@ class Crowd:
         """Keep how often a process did what it does."""
         (self.said / f"{name}.count").write_text(str(count))
 
+    def made(self, slot: str) -> int:
+        """How much the writers of a slot acknowledged so far."""
+        return sum(path.read_bytes().count(b"\n") for path in self.said.glob(f"{slot}-*.acks"))
+
     def _least(self) -> int:
-        made: Counter[int] = Counter()
-        for path in self.said.glob("writer-*.acks"):
-            made[int(path.name.split("-")[1])] += path.read_bytes().count(b"\n")
         slots = {slot for kind, slot in self._living.values() if kind == "writer"}
-        return min(made[slot] for slot in slots)
+        return min(self.made(f"writer-{slot}") for slot in slots)
 
 
 def _facts(data: bytes) -> Iterator[Fact]:
@@ -140,7 +143,7 @@ def _write(crowd: Crowd, name: str) -> None:
     for before in _left(crowd, slot, name):
         with suppress(MolexpError):
             _attempt(workspace.find(before), ack, "again")
-    number = 0
+    number, made = 0, crowd.made(slot)
     while crowd.goes_on():
         run = experiment.run(id=f"{name}-{number:05d}", parameters={"number": number})
         ack("run", str(run.address))
@@ -150,7 +153,8 @@ def _write(crowd: Crowd, name: str) -> None:
         run.edit(notes=f"noted {number}", tags={"number": str(number)})
         ack("tag", str(run.address), "number", str(number))
         number += 1
-        time.sleep(crowd.pause)
+        made += 6
+        time.sleep(crowd.pause if made < crowd.events else 1.0)
     workspace.close()
 
 

@@ -60,13 +60,13 @@ def _lived(
     tmp_path: Path, prepare: Callable[[], None], writers: int, events: int, kills: int, queries: int
 ) -> Crowd:
     """A crowd after its life, with whatever it left."""
-    crowd = Crowd(tmp_path / "lab", tmp_path / "said", prepare, random.Random(9))
+    crowd = Crowd(tmp_path / "lab", tmp_path / "said", prepare, random.Random(9), events)
     crowd.begin()
     for slot in range(writers):
         crowd.start("writer", slot)
     for kind in ("folder", "rebuilder", "filler", "reader", "reader"):
         crowd.start(kind, 0)
-    crowd.live(events, kills, queries, seconds=4 * 3600 if NIGHTLY else 120)
+    crowd.live(kills, queries, seconds=4 * 3600 if NIGHTLY else 120)
     return crowd
 
 
