@@ -33,6 +33,7 @@ def test_every_way_to_ask(recorded: me.Workspace) -> None:
     assert number == 1
     with pytest.raises(QueryError):
         catalog.table("nothing")
+    catalog.close()  # and with it the process that ran SQL
 
 
 def test_there_is_none_before_there_is_a_workspace(tmp_path: Path) -> None:

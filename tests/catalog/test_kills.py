@@ -182,8 +182,8 @@ def _sizes(root: Path) -> list[int]:
     truth.in_child(lambda: _rebuild(root))
     whole = truth.generations(root)[0].stat().st_size
     beginning = [0, 1, *range(4096, 10 * 4096, 4096)]
-    rest = list(range(10 * 4096, whole, 4096 if NIGHTLY else 320 * 1024))
-    return (beginning if NIGHTLY else beginning[::3]) + rest
+    rest = list(range(10 * 4096, whole, 4096 if NIGHTLY else 640 * 1024))
+    return (beginning if NIGHTLY else beginning[::6]) + rest
 
 
 @pytest.mark.parametrize("act", [truth.fold, _rebuild])
@@ -211,7 +211,7 @@ def test_after_kills_at_random_moments_answers_are_right(
 ) -> None:
     luck = random.Random(7)
     killed = 0
-    for _ in range(300 if NIGHTLY else 6):
+    for _ in range(300 if NIGHTLY else 4):
         child = os.fork()
         if not child:
             try:
@@ -224,5 +224,5 @@ def test_after_kills_at_random_moments_answers_are_right(
         _, status = os.waitpid(child, 0)
         killed += os.WIFSIGNALED(status)
         assert truth.in_child(lambda: truth.digest(truth.ask(root))) == _template()[1]
-    assert killed == (300 if NIGHTLY else 6)
+    assert killed == (300 if NIGHTLY else 4)
     assert _wrong(root, _template()[1]) == []

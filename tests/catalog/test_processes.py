@@ -19,8 +19,8 @@ from tests.conftest import PROFILE
 
 NIGHTLY = PROFILE == "nightly"
 WRITERS = 8
-EVENTS = 1000 if NIGHTLY else 20
-KILLS = 200 if NIGHTLY else 24
+EVENTS = 1000 if NIGHTLY else 8
+KILLS = 200 if NIGHTLY else 10
 QUERIES = 10_000 if NIGHTLY else 12
 
 
@@ -102,7 +102,7 @@ def test_what_many_processes_acknowledged_is_there_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_locks_are_not_needed(tmp_path: Path, mode: str) -> None:
-    events, kills = (EVENTS, KILLS) if NIGHTLY else (6, 6)
+    events, kills = (EVENTS, KILLS) if NIGHTLY else (4, 3)
     crowd = _lived(tmp_path, MODES[mode], WRITERS if NIGHTLY else 3, events, kills, 1)
     _check(crowd)
     assert crowd.killed >= kills
