@@ -16,8 +16,12 @@ else:
 
 Connection: TypeAlias = "_duckdb.DuckDBPyConnection"
 
-STORAGE = "v1.4.0"
-"""Generations are written so that every release from this one on can read them."""
+STORAGE = "v1.2.0"
+"""As what generations are written, so that all releases that we use read the same out of them.
+
+The texts of later ones are compressed in a way (DICT_FSST) in which releases of 1.4 and 1.5 do not
+find what is NULL.
+"""
 
 _SETTINGS = {
     "threads": 2,
@@ -30,12 +34,9 @@ _SETTINGS = {
     "default_null_order": "'nulls_last'",
 }
 
-_LOCKS = (
-    "SET autoinstall_known_extensions = false",
-    "SET autoload_known_extensions = false",
+_LOCKS = (  # besides the settings
     "SET allow_community_extensions = false",
     "SET python_enable_replacements = false",
-    "SET temp_directory = ''",
     "SET enable_external_access = false",
     "SET disabled_filesystems = 'LocalFileSystem'",
     "SET lock_configuration = true",

@@ -9,27 +9,30 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 
 from molexp.catalog import journals, register
-from molexp.catalog.engine import STORAGE, Connection, translated
+from molexp.catalog.engine import STORAGE, Connection, connect, translated
 from molexp.catalog.generation import Generation, Shelf, collect, make_name, save_state
 from molexp.catalog.journals import Hints, Knowledge
-from molexp.catalog.load import Loader, drop
+from molexp.catalog.load import Loader, copy, drop
 from molexp.disk import door, layout, owner
 from molexp.disk.beneath import Directory
-from molexp.disk.journal import MARK_PREFIX, make_mark
+from molexp.disk.journal import MARK_PREFIX, make_mark, subtree
 from molexp.errors import CatalogError, FormatError, MolexpError, NotFoundError
 from molexp.rows.gather import KINDS, Gathered, gather
 from molexp.rows.glance import glance
 from molexp.rows.owners import here, is_dead
-from molexp.rows.scopes import SUBTREE, Parts, scopes
+from molexp.rows.scopes import EVERYTHING, Parts, scopes
 
-EVERYTHING = "**"
+GROWN = 1.5
+"""A generation that grew to so many times what it was packed to is packed again."""
 
-_GROWN = 1.5  # times the size that it was packed to: then it is packed again
+DRAFT = "draft"
+"""How the engine calls a generation in the making."""
+
 _CHUNK = 1 << 22
 
 _MISPLACED = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
@@ -68,14 +71,11 @@ Progress = Callable[[int], None]
 
 
 class Folder:
-    """Makes generations of one workspace, through a connection that readers may share."""
+    """Makes generations of one workspace."""
 
-    def __init__(
-        self, root: Directory, shelf: Shelf, connection: Connection, modes: layout.Modes
-    ) -> None:
+    def __init__(self, root: Directory, shelf: Shelf, modes: layout.Modes) -> None:
         self._root = root
         self._shelf = shelf
-        self._connection = connection
         self._modes = modes
         self._in_place = shelf.is_writable()
 
@@ -97,23 +97,17 @@ class Folder:
         scanned = base is None or journals.is_alarm(self._root, known, hints, here())
         old = None if anew else base
         with self._aside() as (tmp, name):
-            target = self._begin(tmp, name, old)
-            try:
+            with closing(_Draft(tmp, name, old)) as draft:
                 prefixes = {EVERYTHING}
                 if old is not None and not scanned:
-                    opened = register.open_ones(self._connection, target)
+                    opened = register.open_ones(draft.connection, DRAFT)
                     prefixes = {*journals.due(hints), *opened}
-                reading = _Reading(self._root, self._connection, target, report, moment_ns)
+                reading = _Reading(self._root, draft.connection, report, moment_ns)
                 reading.read(prefixes, is_new=old is None, progress=progress)
                 knowledge = journals.learned(known, hints, here(), scanned=scanned)
                 knowledge = journals.retired(knowledge, hints)
                 doomed = self._doomed(knowledge, hints)
-                knowledge = self._announced(knowledge, doomed)
-                self._close(target, tmp, name, old, knowledge)
-            except BaseException:
-                with suppress(Exception):
-                    self._connection.execute(f"DETACH {target}")
-                raise
+                draft.finish(self._announced(knowledge, doomed))
             self._publish(tmp, name, base, doomed)
         return report
 
@@ -163,17 +157,6 @@ class Folder:
                 cure=f"move away what is no directory in {where}, and run `molexp rebuild`",
             ) from error
 
-    def _begin(self, tmp: Directory, name: str, base: Generation | None) -> str:
-        """A database to be filled: a copy of the base, or a new one."""
-        target = f"t{os.urandom(4).hex()}"
-        path = f"/dev/fd/{tmp.fd}/{name}"
-        if base is not None:
-            _copy(base.fd, tmp, name)
-            self._connection.execute(f"ATTACH '{path}' AS {target}")
-        else:
-            self._connection.execute(f"ATTACH '{path}' AS {target} (STORAGE_VERSION '{STORAGE}')")
-        return target
-
     def _doomed(self, knowledge: Knowledge, hints: Hints) -> list[str]:
         """What of the journal directory nobody needs once this generation is there."""
         if not self._in_place:
@@ -188,29 +171,9 @@ class Folder:
         if not doomed:
             return knowledge
         with self._root.enter(layout.JOURNAL) as directory:
-            made = make_mark(directory, self._modes.file)
-            status = directory.stat(made)
-        mark = (made, status.st_ino, status.st_ctime_ns)
+            mark = journals.mark(directory, make_mark(directory, self._modes.file))
         left = {name: each for name, each in knowledge.journals.items() if name not in doomed}
         return replace(knowledge, marks=knowledge.marks | {mark}, journals=left)
-
-    def _close(
-        self,
-        target: str,
-        tmp: Directory,
-        name: str,
-        base: Generation | None,
-        knowledge: Knowledge,
-    ) -> None:
-        """Finish the file: from now on nothing is written to it."""
-        packed = base.packed if base is not None else 0
-        state = {"knowledge": knowledge.to_json(), "packed": packed}
-        save_state(self._connection, target, state)
-        self._connection.execute(f"CHECKPOINT {target}")
-        if base is None:
-            packed = tmp.stat(name).st_size
-            save_state(self._connection, target, {**state, "packed": packed})
-        self._connection.execute(f"DETACH {target}")
 
     def _publish(
         self, tmp: Directory, name: str, base: Generation | None, doomed: list[str]
@@ -230,32 +193,59 @@ class Folder:
             collect(catalog)
 
 
+class _Draft:
+    """A generation in the making, in an engine of its own: what fails there harms no reader."""
+
+    def __init__(self, tmp: Directory, name: str, base: Generation | None) -> None:
+        self._tmp = tmp
+        self._name = name
+        self.connection = connect()
+        path = f"/dev/fd/{tmp.fd}/{name}"
+        self._packed = 0
+        if base is not None and base.size <= base.packed * GROWN:
+            self._packed = base.packed
+            _copy(base.fd, tmp, name)
+            self.connection.execute(f"ATTACH '{path}' AS {DRAFT}")
+            return
+        self.connection.execute(f"ATTACH '{path}' AS {DRAFT} (STORAGE_VERSION '{STORAGE}')")
+        if base is not None:
+            with base.attached(self.connection, "old"):
+                copy(self.connection, "old", DRAFT)
+
+    def finish(self, knowledge: Knowledge) -> None:
+        """Finish the file: from now on nothing is written to it."""
+        self.connection.execute(f"CHECKPOINT {DRAFT}")
+        packed = self._packed or self._tmp.stat(self._name).st_size
+        state = {"knowledge": knowledge.to_json(), "packed": packed}
+        save_state(self.connection, DRAFT, state)
+        self.connection.execute(f"CHECKPOINT {DRAFT}")
+        self.connection.execute(f"DETACH {DRAFT}")
+
+    def close(self) -> None:
+        """Let go of the engine."""
+        self.connection.close()
+
+
 class _Reading:
     """The part of a fold that reads scopes and makes their rows."""
 
     def __init__(
-        self,
-        root: Directory,
-        connection: Connection,
-        target: str,
-        report: Report,
-        moment_ns: int,
+        self, root: Directory, connection: Connection, report: Report, moment_ns: int
     ) -> None:
         self._root = root
         self._connection = connection
-        self._target = target
         self._report = report
         self._moment_ns = moment_ns
         self._found: set[Parts] = set()
 
     def read(self, prefixes: set[str], *, is_new: bool, progress: Progress | None) -> None:
         """Bring the rows of all that prefixes name to what its files say."""
-        loader = Loader(self._connection, self._target, is_new=is_new)
+        loader = Loader(self._connection, DRAFT, is_new=is_new)
         known: dict[Parts, register.Entry] = {}
         highest = -1
         if not is_new:
-            known = register.at(self._connection, self._target, prefixes)
-            highest, _ = register.extent(self._connection, self._target)
+            known = register.at(self._connection, DRAFT, prefixes)
+            highest, _ = register.extent(self._connection, DRAFT)
         numbers = count(highest + 1)
         stale: list[int] = []
         for address, directory in self._everything(prefixes):
@@ -281,8 +271,8 @@ class _Reading:
             if progress is not None:
                 progress(loader.count)
         gone = self._gone(prefixes, known)
-        drop(self._connection, self._target, [*stale, *gone])
-        register.strike(self._connection, self._target, [*stale, *gone])
+        drop(self._connection, DRAFT, [*stale, *gone])
+        register.strike(self._connection, DRAFT, [*stale, *gone])
         loader.finish()
 
     def _everything(self, prefixes: set[str]) -> Iterator[tuple[Parts, Directory]]:
@@ -294,8 +284,8 @@ class _Reading:
     def _gone(self, prefixes: set[str], known: dict[Parts, register.Entry]) -> list[int]:
         """The numbers of scopes that are not there any more, and of all that lay in them."""
         missing = {address: entry for address, entry in known.items() if address not in self._found}
-        below = [f"{'/'.join(address)}{SUBTREE}" for address in missing if address]
-        missing |= register.at(self._connection, self._target, below)
+        below = [subtree("/".join(address)) for address in missing if address]
+        missing |= register.at(self._connection, DRAFT, below)
         return [entry.scope for address, entry in missing.items() if address not in self._found]
 
 

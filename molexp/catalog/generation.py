@@ -8,7 +8,7 @@ import re
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +53,23 @@ class Generation:
     """How long it was when all of it was last written anew."""
 
     @property
-    def path(self) -> str:
-        """How the engine opens exactly this file, whatever happens to its name."""
-        return f"/dev/fd/{self.fd}"
+    def size(self) -> int:
+        """How long it is."""
+        return os.fstat(self.fd).st_size
+
+    @contextmanager
+    def attached(self, connection: Connection, alias: str) -> Iterator[None]:
+        """Attach exactly this file, whatever happens to its name, to another connection.
+
+        By a descriptor of its own: the engine may refuse a path that is attached elsewhere.
+        """
+        fd = os.dup(self.fd)
+        try:
+            connection.execute(f"ATTACH '/dev/fd/{fd}' AS {alias} (READ_ONLY)")
+            yield
+            connection.execute(f"DETACH {alias}")
+        finally:
+            os.close(fd)
 
 
 class Shelf:
@@ -158,15 +172,12 @@ class Shelf:
 
 def is_whole(generation: Generation) -> bool:
     """Whether every row of it can be read, which tells damage from other trouble."""
-    connection = connect()
     try:
-        connection.execute(f"ATTACH '{generation.path}' AS whole (READ_ONLY)")
-        for name in (*tables(), "ids", "scopes", "state"):
-            connection.execute(f"SELECT bit_xor(hash(t)) FROM whole.{name} AS t").fetchall()
+        with closing(connect()) as connection, generation.attached(connection, "whole"):
+            for name in (*tables(), "ids", "scopes", "state"):
+                connection.execute(f"SELECT bit_xor(hash(t)) FROM whole.{name} AS t").fetchall()
     except refusals():
         return False
-    finally:
-        connection.close()
     return True
 
 

@@ -10,7 +10,8 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,13 +19,13 @@ from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.disk.journal import MARK_PREFIX
 from molexp.errors import FormatError, MolexpError, NotFoundError, StorageError
+from molexp.rows.scopes import EVERYTHING
 
 SILENT_SECONDS = 24 * 3600.0
 """After this long a journal that nobody wrote to is that of a writer who is gone."""
 
 _ENDING = ".jsonl"
 _FIRST = 1 << 14  # more than the first line of any journal has
-_EVERYTHING = "**"
 
 # Nothing, or at most three names, and perhaps what lies below.
 _PREFIX = re.compile(r"(?:(?!\.{1,2}(?:/|$))[^/\0]{1,255}(?:/(?!$)|$)){0,4}")
@@ -127,9 +128,7 @@ def read_hints(
             if not root.exists(layout.JOURNAL):
                 return Hints({}, frozenset())
         except FormatError:
-            return Hints(
-                {}, frozenset()
-            )  # no directory: as long as it lies there, all is looked at
+            return Hints({}, frozenset())  # as long as something else lies there, all is looked at
 
 
 def _read(
@@ -143,7 +142,7 @@ def _read(
     except StorageError as error:
         if error.errno != errno.EACCES:
             raise
-        anything = {0: (_EVERYTHING,)}  # as long as it cannot be read, all is looked at
+        anything = {0: (EVERYTHING,)}  # as long as it cannot be read, all is looked at
         return Journal(Known(0, 0, "", anything), frozenset(), is_same=False, boot=None)
     try:
         status = os.fstat(fd)
@@ -219,9 +218,9 @@ def _number(value: Any) -> int:
 def _prefix(value: Any) -> str:
     """Where to look; everywhere, if it is not said in a way that is known."""
     if not isinstance(value, str) or _PREFIX.fullmatch(value) is None:
-        return _EVERYTHING
+        return EVERYTHING
     if value.removesuffix("/**").count("/") > 2:
-        return _EVERYTHING
+        return EVERYTHING
     value.encode()  # half a character is no name
     return value
 
@@ -243,12 +242,15 @@ def _marks(directory: Directory) -> frozenset[Mark]:
     found = []
     for name in directory.names():
         if name.startswith(MARK_PREFIX):
-            try:
-                status = directory.stat(name)
-            except MolexpError:
-                continue  # it was removed by whoever folded, who made another one before
-            found.append((name, status.st_ino, status.st_ctime_ns))
+            with suppress(MolexpError):  # it was removed by whoever folded and made another one
+                found.append(mark(directory, name))
     return frozenset(found)
+
+
+def mark(directory: Directory, name: str) -> Mark:
+    """What tells one mark from every other, now that it is there."""
+    status = directory.stat(name)
+    return name, status.st_ino, status.st_ctime_ns
 
 
 def is_alarm(root: Directory, knowledge: Knowledge, hints: Hints, here: Boot) -> bool:
@@ -296,19 +298,3 @@ def retired(knowledge: Knowledge, hints: Hints) -> Knowledge:
         finished = each.is_dead or (each.known.finished and not open_)
         journals[name] = replace(each.known, open=open_, finished=finished)
     return replace(knowledge, journals=journals)
-
-
-def covers(prefix: str, address: str) -> bool:
-    """Whether a hint at a prefix means the scope at an address.
-
-    >>> covers("qm9/**", "qm9/baseline"), covers("qm9", "qm9/baseline"), covers("**", "")
-    (True, False, True)
-    """
-    if prefix == "**" or prefix == address:
-        return True
-    return prefix.endswith("/**") and f"{address}/".startswith(prefix[:-2])
-
-
-def finished(knowledge: Knowledge, hints: Hints) -> Iterable[str]:
-    """The journals that say nothing any more, and may go."""
-    return [name for name in hints.journals if knowledge.journals[name].finished]

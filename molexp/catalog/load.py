@@ -36,6 +36,14 @@ def make_tables(connection: Connection, target: str) -> None:
     register.make(connection, target)
 
 
+def copy(connection: Connection, source: str, target: str) -> None:
+    """Put all rows of one database into another one that is empty, each table in its order."""
+    make_tables(connection, target)
+    orders = {table.name: ", ".join(map(quoted, table.order)) for table in tables().values()}
+    for name, order in (*orders.items(), ("ids", "hash"), ("scopes", "scope")):
+        connection.execute(f"INSERT INTO {target}.{name} FROM {source}.{name} ORDER BY {order}")
+
+
 def drop(connection: Connection, target: str, scopes: Sequence[int]) -> None:
     """Take away all rows of some scopes."""
     if scopes:
@@ -197,10 +205,6 @@ def _handed_over(values: tuple[object, ...], kind: str) -> list[object]:
     if kind == "DOUBLE":
         return ["nan" if each != each else each for each in values]
     return list(values)
-
-
-def _values(table: Table) -> str:
-    return ", ".join(_value(name, kind) for name, kind in table.columns.items())
 
 
 def _taken(kind: str) -> str:

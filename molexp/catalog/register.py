@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from molexp.catalog.engine import Connection, listed
 from molexp.rows.gather import KINDS
-from molexp.rows.scopes import SUBTREE, Parts, parts_of
+from molexp.rows.scopes import Parts, is_subtree, parts_of
 
 COLUMNS = {
     "scope": "INTEGER",
@@ -54,7 +54,7 @@ def at(connection: Connection, target: str, prefixes: Iterable[str]) -> dict[Par
     exact: list[str] = []
     subtrees: list[str] = []
     for prefix in prefixes:
-        (subtrees if prefix.endswith(SUBTREE[1:]) else exact).append("/".join(parts_of(prefix)))
+        (subtrees if is_subtree(prefix) else exact).append("/".join(parts_of(prefix)))
     if "" in subtrees:
         return _entries(connection, f"FROM {target}.scopes", [])
     found = {}

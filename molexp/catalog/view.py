@@ -17,22 +17,23 @@ from typing import TypeVar
 from weakref import WeakSet
 
 from molexp.catalog import journals, register
-from molexp.catalog.engine import Connection, connect, leak, may_be_damage, refusals
-from molexp.catalog.fold import EVERYTHING, TICK_NS, Folder, Progress, Report
+from molexp.catalog.engine import Connection, connect, leak, may_be_damage, refusals, translated
+from molexp.catalog.fold import TICK_NS, Folder, Progress, Report
 from molexp.catalog.generation import Generation, Shelf, detach, is_whole, locked
 from molexp.catalog.journals import Hints, Knowledge
 from molexp.catalog.load import Loader, drop, make_tables
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
-from molexp.disk.journal import make_mark
+from molexp.disk.journal import make_mark, subtree
 from molexp.errors import CatalogError, MolexpError, NotFoundError, StorageError
 from molexp.rows.gather import KINDS, Gathered, gather
 from molexp.rows.glance import Glance, glance, mark_of
 from molexp.rows.owners import here, judged
 from molexp.rows.scopes import (
-    SUBTREE,
+    EVERYTHING,
     Parts,
     is_below,
+    is_subtree,
     moved,
     parts_of,
     path_of,
@@ -56,7 +57,7 @@ _ROUNDS = 50  # of looking, where everything changes all the time
 _CHASES = 3  # after newer generations
 
 _OVER = "over"
-_SUBTREE = SUBTREE[1:]
+_ASK_AGAIN = "ask again, or run `molexp rebuild`"
 
 
 @dataclass
@@ -121,16 +122,15 @@ class View:
     def fold(self, *, anew: bool = False, progress: Progress | None = None) -> Report:
         """Make a generation of all that is known now; raises CatalogError and StorageError."""
         with self._lock:
-            is_second = False
             while True:
                 try:
-                    self._open()
-                    self._settle_if_new()
+                    with translated(f"no catalog of {self.root} can be opened", _ASK_AGAIN):
+                        self._open()
+                        self._settle_if_new()
                     return self._folder().fold(self._base, anew=anew, progress=progress)
                 except CatalogError:
-                    if self._begin_again() and is_second:
+                    if self._begin_again():
                         raise
-                    is_second = True
 
     def sync(self) -> Report:
         """Find what changed behind everybody's back, here and for all other readers.
@@ -188,7 +188,7 @@ class View:
         return is_sound
 
     def _folder(self) -> Folder:
-        return Folder(self._directory, self._shelf, self._connection, self._modes)
+        return Folder(self._directory, self._shelf, self._modes)
 
     def _refresh(self) -> None:
         """Bring what is over the generation up to date."""
@@ -211,7 +211,7 @@ class View:
                 return
         raise CatalogError(
             f"{self.root} changes so much that no answer was right for a moment",
-            cure="ask again, or run `molexp rebuild`",
+            cure=_ASK_AGAIN,
         )
 
     def _look_until_still(self, prefixes: set[str], hints: Hints, *, alarmed: bool) -> bool:
@@ -233,7 +233,7 @@ class View:
                     later = replace(later, marks=hints.marks)
                 due = moved(seen, survey(self._directory, due))
                 for each in later.journals.values():
-                    due |= {at for at in each.named if at not in looked or at.endswith(_SUBTREE)}
+                    due |= {at for at in each.named if at not in looked or is_subtree(at)}
                 if due:
                     looked |= due
                     hints = later
@@ -310,16 +310,16 @@ class View:
         changed: list[Gathered] = []
         self._know(prefixes)
         for prefix in prefixes:
-            if prefix.endswith(_SUBTREE):
+            if is_subtree(prefix):
                 for address, directory in scopes(self._directory, prefix, []):
                     self._look_at(address, directory, found, changed)
-            elif seen[tuple(prefix.split("/")) if prefix else ()]:
+            elif seen[parts_of(prefix)]:
                 self._look_once(prefix, found, changed)
         self._replace(changed, self._gone(prefixes, found))
         return seen
 
     def _look_once(self, prefix: str, found: set[Parts], changed: list[Gathered]) -> None:
-        address = tuple(prefix.split("/")) if prefix else ()
+        address = parts_of(prefix)
         overlaid = self._over.get(address)
         if overlaid is not None and self._is_same(address, overlaid):
             found.add(address)
@@ -382,17 +382,17 @@ class View:
         """Ask the generation for what it has at prefixes."""
         if self._base is None:
             return
-        exact = {p: tuple(p.split("/")) if p else () for p in prefixes if p[-2:] != "**"}
-        unknown = {p for p, at in exact.items() if at not in self._entries}
-        unknown |= {p for p in prefixes if p not in exact}
+        exact = {each: parts_of(each) for each in prefixes if not is_subtree(each)}
+        unknown = {each for each, at in exact.items() if at not in self._entries}
+        unknown |= prefixes - exact.keys()
         if unknown:
             self._entries |= dict.fromkeys(exact.values(), None) | self._entries
             self._entries |= register.at(self._connection, self._base.alias, unknown)
 
     def _gone(self, prefixes: set[str], found: set[Parts]) -> list[Parts]:
         """The scopes that were known and are not there any more, with all that lay in them."""
-        exact = {parts_of(prefix) for prefix in prefixes if not prefix.endswith(_SUBTREE)}
-        subtrees = {parts_of(prefix) for prefix in prefixes if prefix.endswith(_SUBTREE)}
+        exact = {parts_of(prefix) for prefix in prefixes if not is_subtree(prefix)}
+        subtrees = {parts_of(prefix) for prefix in prefixes if is_subtree(prefix)}
         named = {at for at in exact - found if at in self._over or self._entries.get(at)}
         if subtrees:
             known = {at for at, entry in self._entries.items() if entry is not None} | {*self._over}
@@ -400,7 +400,7 @@ class View:
         if not named:
             return []
         if self._base is not None:
-            below = [f"{'/'.join(at)}{SUBTREE}" for at in named if at]
+            below = [subtree("/".join(at)) for at in named if at]
             self._entries |= register.at(self._connection, self._base.alias, below)
         return [at for at in {*self._entries, *self._over} - found if is_below(at, named)]
 
@@ -475,13 +475,9 @@ class View:
         return True
 
     def _is_large(self) -> bool:
-        """Whether more runs are there than are looked at one by one."""
-        number = 0
-        for _, directory in scopes(self._directory, EVERYTHING, []):
-            number += bool(directory)
-            if number > MANY:
-                return True
-        return False
+        """Whether more scopes are there than are looked at one by one."""
+        everything = scopes(self._directory, EVERYTHING, [])
+        return any(number > MANY for number, _ in enumerate(everything, 1))
 
 
 def _has_same_states(overlaid: _Overlaid) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
+from molexp.disk.journal import subtree
 from molexp.disk.walk import is_litter
 from molexp.errors import InvalidNameError, MolexpError, NotFoundError
 from molexp.model.ids import check_run_id
@@ -16,7 +17,9 @@ Parts = tuple[str, ...]
 """An address in its parts; those of the workspace are none."""
 
 _BELOW = (layout.PROJECTS, layout.EXPERIMENTS, layout.RUNS)
-SUBTREE = "/**"
+
+EVERYTHING = subtree("")
+"""The prefix of all that lies in a workspace."""
 
 
 def path_of(address: Parts) -> str:
@@ -30,8 +33,13 @@ def parts_of(prefix: str) -> Parts:
     >>> parts_of("qm9/baseline/**"), parts_of("**")
     (('qm9', 'baseline'), ())
     """
-    address = "" if prefix == SUBTREE[1:] else prefix.removesuffix(SUBTREE)
+    address = prefix.removesuffix(EVERYTHING).removesuffix("/")
     return tuple(address.split("/")) if address else ()
+
+
+def is_subtree(prefix: str) -> bool:
+    """Whether a prefix names all that lies below a scope as well."""
+    return prefix.endswith(EVERYTHING)
 
 
 def scopes(
@@ -50,7 +58,7 @@ def scopes(
         problems.append(error)
         return
     with directory:
-        if prefix.endswith(SUBTREE[1:]):
+        if is_subtree(prefix):
             yield from _subtree(directory, address, problems)
         else:
             yield address, directory
@@ -60,7 +68,7 @@ def survey(root: Directory, prefixes: Iterable[str]) -> dict[Parts, int]:
     """Which scopes lie at prefixes, each with the inode of its record; 0 where none is."""
     found = {}
     for prefix in prefixes:
-        if prefix.endswith(SUBTREE[1:]):
+        if is_subtree(prefix):
             for address, directory in scopes(root, prefix, []):
                 found[address] = inode_of(layout.META, directory.fd)
         else:
@@ -75,8 +83,7 @@ def moved(before: Mapping[Parts, int], after: Mapping[Parts, int]) -> set[str]:
     >>> moved({("qm9",): 7, (): 1}, {(): 1})
     {'qm9/**'}
     """
-    differing = {at for at, _ in before.items() ^ after.items()}
-    return {f"{'/'.join(at)}{SUBTREE}" if at else SUBTREE[1:] for at in differing}
+    return {subtree("/".join(at)) for at, _ in before.items() ^ after.items()}
 
 
 def is_below(address: Parts, above: Set[Parts]) -> bool:

@@ -20,7 +20,7 @@ from typing import Any
 from unittest.mock import patch
 
 from molexp.catalog.engine import Connection, connect
-from molexp.catalog.journals import Knowledge, covers
+from molexp.catalog.journals import Knowledge
 from molexp.catalog.view import View
 from molexp.disk import journal, layout
 from molexp.disk.owner import Life, asking, judge
@@ -30,6 +30,7 @@ from tests.catalog.acts import EXPERIMENTS, RUNS, WORDS, Actor
 from tests.catalog.oracle import TABLES, Dump, Row, expected, expected_ids, ordered, spelt
 from tests.catalog.small import slow_clock
 from tests.catalog.stage import Died, Machine, dying, interrupted
+from tests.models.catalog_disk import covers
 
 SLOTS = (("h0", "a"), ("h0", "a"), ("h0", "b"), ("h1", "a"))
 DAY = 2 * 24 * 3600.0

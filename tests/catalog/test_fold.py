@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
 import molexp as me
+from molexp.catalog.engine import Connection, connect
+from molexp.catalog.fold import GROWN
+from molexp.catalog.generation import Generation, Shelf
 from molexp.catalog.view import View
+from molexp.disk.beneath import Directory
+from tests.catalog import truth
 from tests.catalog.small import find_run, open_view, rows
 
 
@@ -39,3 +49,36 @@ def test_progress_is_told(lab: me.Workspace) -> None:
     told: list[int] = []
     lab.catalog.rebuild(progress=told.append)
     assert told == [1, 2, 3, 4]
+
+
+@contextmanager
+def newest(root: Path) -> Iterator[tuple[Connection, Generation]]:
+    """The newest generation, attached to a connection."""
+    with closing(connect()) as connection, Directory.open(root) as directory:
+        found = Shelf(directory).newest(connection, None)
+        assert found is not None
+        yield connection, found
+
+
+def test_a_generation_that_grew_by_half_is_packed_again(lab: me.Workspace, view: View) -> None:
+    root = Path(lab.root)
+    view.rebuild()
+    sizes: list[tuple[int, int]] = []
+    while len({packed for packed, _ in sizes}) < 2:
+        with newest(root) as (_, generation):
+            sizes.append((generation.packed, generation.size))
+        find_run(lab).edit(notes=os.urandom(20_000).hex())
+        view.fold()
+    packed = sizes[0][0]
+    assert max(size for _, size in sizes[:-2]) <= packed * GROWN < sizes[-2][1]
+    assert truth.ask(root) == truth.from_files(root)
+
+
+def test_what_is_null_is_found_in_a_generation(lab: me.Workspace, view: View) -> None:
+    find_run(lab).edit(tags={"keep": "yes"})
+    view.rebuild()
+    nulls = "SELECT count(*) FROM tags WHERE asset IS NULL"
+    assert rows(open_view(lab), nulls) == [(1,)]
+    with newest(Path(lab.root)) as (connection, generation):
+        how = f"SELECT DISTINCT compression FROM pragma_storage_info('{generation.alias}.tags')"
+        assert "DICT_FSST" not in [name for (name,) in connection.execute(how).fetchall()]

@@ -13,7 +13,15 @@ import pytest
 import molexp as me
 from molexp.catalog import generation
 from molexp.catalog.engine import connect
-from molexp.catalog.generation import KEPT, YOUNG_SECONDS, Shelf, collect, locked, make_name
+from molexp.catalog.generation import (
+    KEPT,
+    YOUNG_SECONDS,
+    Shelf,
+    collect,
+    is_whole,
+    locked,
+    make_name,
+)
 from molexp.catalog.view import View
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
@@ -215,3 +223,10 @@ def test_who_holds_the_lock_is_alone_and_nobody_waits(folded: me.Workspace) -> N
             assert (is_mine, is_theirs) == (True, False)
         with locked(other, 0o755) as is_theirs:
             assert is_theirs
+
+
+def test_one_that_is_attached_is_found_whole(folded: me.Workspace) -> None:
+    with closing(connect()) as connection, Directory.open(folded.root) as root:
+        found = Shelf(root).newest(connection, None)
+        assert found is not None
+        assert is_whole(found)

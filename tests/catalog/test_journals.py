@@ -14,7 +14,6 @@ from molexp.catalog.journals import (
     Hints,
     Knowledge,
     due,
-    finished,
     is_alarm,
     learned,
     read_hints,
@@ -266,7 +265,7 @@ def test_hints_of_the_dead_and_of_the_silent_retire_and_only_those(yard: Yard) -
         )
         knowledge = retired(learned(yard.knowledge, hints, HERE, scanned=False), hints)
         assert bool(knowledge.journals[path.name].open) is is_open
-        assert [*finished(knowledge, hints)] == ([path.name] if is_dead else [])
+        assert knowledge.journals[path.name].finished is is_dead
 
 
 @pytest.mark.parametrize("is_open", [False, True])
@@ -274,7 +273,7 @@ def test_a_closed_journal_is_finished_unless_a_hint_is_open(yard: Yard, is_open:
     path = yard.write(touch(1, "qm9"), *([] if is_open else [done(1)]), '{"closed":{}}')
     hints = yard.read()
     knowledge = retired(learned(yard.knowledge, hints, HERE, scanned=False), hints)
-    assert [*finished(knowledge, hints)] == ([] if is_open else [path.name])
+    assert knowledge.journals[path.name].finished is not is_open
 
 
 def test_a_journal_that_vanishes_while_it_is_read_is_none(
