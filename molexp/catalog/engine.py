@@ -109,7 +109,8 @@ def literal(text: str) -> str:
     >>> literal("it's")
     "'it''s'"
     """
-    return "'" + text.replace("'", "''") + "'"
+    spelt = "'" + text.replace("'", "''") + "'"
+    return spelt.replace("\0", "' || chr(0) || '")  # no statement holds it
 
 
 def listed(values: Sequence[Any]) -> str:

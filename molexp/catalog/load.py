@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
 from molexp.catalog import register
-from molexp.catalog.engine import Connection, listed, quoted
+from molexp.catalog.engine import Connection, listed, literal, quoted
 from molexp.late import late
 from molexp.rows.gather import Gathered
 from molexp.rows.tables import Table, tables
@@ -21,27 +21,46 @@ Row = tuple[object, ...]
 TOGETHER = 10_000
 """How many scopes are loaded at once."""
 
-# Fewer rows go along with the call that inserts them, more by way of a file that has no name.
-_FEW = 500
+IDS = {"hash": "UBIGINT", "scope": "INTEGER", "name": "VARCHAR"}
+"""The columns of the table that says where each identity is."""
+
+# A few rows stand in the statement that inserts them, more in a file that has no name.
+_FEW = 20
+_MANY = 500
 _BETWEEN = "\x1f"  # in such a file, between the columns
 _LONGEST = 1 << 20  # of its lines: the engine makes room for several of the longest at once
-_FEWER = 20  # rows of which any may be very long, in one call
+_UNSORTED = "unsorted"
+_STATEMENT = 1 << 22  # characters of rows, about, in one statement
 
 
 def make_tables(connection: Connection, target: str) -> None:
     """Make all tables, empty, in a database or schema."""
     for table in tables().values():
-        connection.execute(f"CREATE TABLE {target}.{table.name} ({_columns(table)})")
-    connection.execute(f"CREATE TABLE {target}.ids (hash UBIGINT, scope INTEGER, name VARCHAR)")
-    register.make(connection, target)
+        make_table(connection, target, table.name, table.columns)
+    make_table(connection, target, "ids", IDS)
+    make_table(connection, target, "scopes", register.COLUMNS)
+
+
+def make_table(connection: Connection, target: str, name: str, columns: Mapping[str, str]) -> None:
+    """Make one table, empty."""
+    each = ", ".join(f"{quoted(column)} {kind}" for column, kind in columns.items())
+    connection.execute(f"CREATE TABLE {target}.{name} ({each})")
 
 
 def copy(connection: Connection, source: str, target: str) -> None:
     """Put all rows of one database into another one that is empty, each table in its order."""
     make_tables(connection, target)
-    orders = {table.name: ", ".join(map(quoted, table.order)) for table in tables().values()}
-    for name, order in (*orders.items(), ("ids", "hash"), ("scopes", "scope")):
-        connection.execute(f"INSERT INTO {target}.{name} FROM {source}.{name} ORDER BY {order}")
+    for table in tables().values():
+        _copy_table(connection, source, target, table.name, table.order)
+    _copy_table(connection, source, target, "ids", ["hash"])
+    _copy_table(connection, source, target, "scopes", ["scope"])
+
+
+def _copy_table(
+    connection: Connection, source: str, target: str, name: str, order: Sequence[str]
+) -> None:
+    keys = ", ".join(map(quoted, order))
+    connection.execute(f"INSERT INTO {target}.{name} FROM {source}.{name} ORDER BY {keys}")
 
 
 def drop(connection: Connection, target: str, scopes: Sequence[int]) -> None:
@@ -61,18 +80,17 @@ class Loader:
         self.count = 0
         self._connection = connection
         self._target = target
-        self._rows = [(table, _Rows(table.columns)) for table in tables().values()]
-        self._entries = _Rows(register.COLUMNS)
+        self._rows = [(table, Rows(table.columns)) for table in tables().values()]
+        self._entries = Rows(register.COLUMNS)
         self._scopes: list[int] = []
-        self._sorted: dict[str, Table] = {}
+        self._unsorted: list[Table] = []
         self._is_new = is_new
         if is_new:
             make_tables(connection, target)
-            for table in tables().values():
-                if table.order != ("scope",):
-                    name = f"unsorted_{table.name}"
-                    connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} ({_columns(table)})")
-                    self._sorted[name] = table
+            connection.execute(f"CREATE SCHEMA {_UNSORTED}")
+            self._unsorted = [each for each in tables().values() if each.order != ("scope",)]
+            for table in self._unsorted:
+                make_table(connection, _UNSORTED, table.name, table.columns)
 
     def add(self, found: Gathered, *, is_sure: bool) -> None:
         """Add one scope; unless ``is_sure``, it may have changed again since it was read."""
@@ -89,20 +107,16 @@ class Loader:
     def finish(self) -> None:
         """Let all be there, each table in its order."""
         self._load()
-        for name, table in self._sorted.items():
-            order = ", ".join(map(quoted, table.order))
-            self._connection.execute(
-                f"INSERT INTO {self._target}.{table.name} FROM {name} ORDER BY {order}"
-            )
-            self._connection.execute(f"DROP TABLE {name}")
+        for table in self._unsorted:
+            _copy_table(self._connection, _UNSORTED, self._target, table.name, table.order)
+            self._connection.execute(f"DROP TABLE {_UNSORTED}.{table.name}")
         if self._is_new or self._scopes:
             self._index()
 
     def _load(self) -> None:
         for table, rows in self._rows:
-            unsorted = f"unsorted_{table.name}"
-            named = f"{self._target}.{table.name}"
-            rows.insert(self._connection, unsorted if unsorted in self._sorted else named)
+            target = _UNSORTED if table in self._unsorted else self._target
+            rows.insert(self._connection, f"{target}.{table.name}")
         self._entries.insert(self._connection, f"{self._target}.scopes")
 
     def _index(self) -> None:
@@ -119,18 +133,13 @@ class Loader:
         )
 
 
-def _columns(table: Table) -> str:
-    return ", ".join(f"{quoted(name)} {kind}" for name, kind in table.columns.items())
-
-
-class _Rows:
+class Rows:
     """Rows of one table on their way into it."""
 
     def __init__(self, columns: Mapping[str, str]) -> None:
         self._columns = columns
         self._few: list[Row] = []
         self._odd: list[Row] = []
-        self._lines: list[str] = []
         self._file: IO[str] | None = None
         self._between = len(columns) - 1
         self._line = f"{_BETWEEN.join(['%s'] * len(columns))}\n"
@@ -138,44 +147,34 @@ class _Rows:
     def add(self, rows: Iterable[Row]) -> None:
         """Take some rows."""
         self._few += rows
-        if len(self._few) > _FEW:
+        if len(self._few) > _MANY:
             self._spell()
 
     def insert(self, connection: Connection, target: str) -> None:
         """Hand them all over."""
-        columns = self._columns
-        taken = {name: _taken(kind) for name, kind in columns.items()}
-        values = ", ".join(_value(name, kind) for name, kind in columns.items())
-        insert = f"INSERT INTO {target} SELECT {values} FROM"
-        if self._file is not None:
+        if self._file is not None or len(self._few) > _FEW:
             self._spell()
-            self._write()
+        if self._file is not None:
             self._file.flush()
-            kinds = ", ".join(f"'{name}': '{kind}'" for name, kind in taken.items())
+            columns = self._columns
+            values = ", ".join(_value(name, kind) for name, kind in columns.items())
+            kinds = ", ".join(f"'{name}': '{_taken(kind)}'" for name, kind in columns.items())
             connection.execute(
-                f"{insert} read_csv('/dev/fd/{self._file.fileno()}', header = false,"
+                f"INSERT INTO {target} SELECT {values}"
+                f" FROM read_csv('/dev/fd/{self._file.fileno()}', header = false,"
                 f" auto_detect = false, delim = '{_BETWEEN}', quote = '', escape = '',"
                 f" nullstr = 'None', new_line = '\\n', max_line_size = {_LONGEST * 4},"
                 f" columns = {{{kinds}}})"
             )
             self._file.close()
             self._file = None
-        each = ", ".join(
-            f"unnest(${number}::{kind}[]) AS {quoted(name)}"
-            for number, (name, kind) in enumerate(taken.items(), 1)
-        )
-        few = [self._few, *(self._odd[at : at + _FEWER] for at in range(0, len(self._odd), _FEWER))]
-        for some in filter(None, few):
-            rows = [
-                _handed_over(column, kind)
-                for column, kind in zip(zip(*some, strict=True), taken.values(), strict=True)
-            ]
-            connection.execute(f"{insert} (SELECT {each})", rows)
+        for values in _stated(self._few + self._odd):
+            connection.execute(f"INSERT INTO {target} VALUES {values}")
         self._few, self._odd = [], []
 
     def _spell(self) -> None:
         """Spell the rows as lines, but those in which a text would be taken for something else."""
-        lines = self._lines
+        lines = []
         for row in self._few:
             line = self._line % row
             is_plain = line.count(_BETWEEN) == self._between and line.find("\n") == len(line) - 1
@@ -186,13 +185,8 @@ class _Rows:
                 self._odd.append(row)
         if self._file is None:
             self._file = _nameless()
+        self._file.write("".join(lines))
         self._few = []
-        self._write()
-
-    def _write(self) -> None:
-        if self._file is not None:
-            self._file.write("".join(self._lines))
-        self._lines.clear()
 
 
 def _nameless() -> IO[str]:
@@ -200,11 +194,19 @@ def _nameless() -> IO[str]:
     return tempfile.TemporaryFile("w+", encoding="utf-8", newline="")
 
 
-def _handed_over(values: tuple[object, ...], kind: str) -> list[object]:
-    """In a list, the engine's older releases take what is not a number for nothing at all."""
-    if kind == "DOUBLE":
-        return ["nan" if each != each else each for each in values]
-    return list(values)
+def _stated(rows: Iterable[Row]) -> Iterator[str]:
+    """Rows as they stand in a statement, so many together that it is not too long."""
+    spelt: list[str] = []
+    size = 0
+    for row in rows:
+        each = ", ".join("NULL" if value is None else literal(str(value)) for value in row)
+        if spelt and size + len(each) > _STATEMENT:
+            yield ", ".join(spelt)
+            spelt, size = [], 0
+        spelt.append(f"({each})")
+        size += len(each)
+    if spelt:
+        yield ", ".join(spelt)
 
 
 def _taken(kind: str) -> str:

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 from molexp.catalog.compile import SCOPES, Condition, Key, condition, keys, place_of, table_of
-from molexp.catalog.engine import Connection, quoted, translated
+from molexp.catalog.engine import quoted, translated
+from molexp.catalog.present import Present
 from molexp.errors import ConflictError, InvalidInputError, NotFoundError, QueryError
 from molexp.model.codec import decode
 from molexp.model.ids import is_ulid
@@ -30,16 +31,16 @@ class Source(Protocol):
         """The directory of the workspace."""
         ...
 
-    def ask(self, act: Callable[[Connection], Answer]) -> Answer:
-        """What ``act`` gives for a connection whose views are named like the tables.
+    def ask(self, act: Callable[[Present], Answer]) -> Answer:
+        """What ``act`` gives for the tables as they are now.
 
-        It may be called again for another connection, where the first turned out to be damaged.
+        It may be called again for others, where the first turned out to be damaged.
         """
         ...
 
 
-def asked(source: Source, act: Callable[[Connection], Answer]) -> Answer:
-    """What ``act`` finds by a connection; raises CatalogError where the engine cannot answer."""
+def asked(source: Source, act: Callable[[Present], Answer]) -> Answer:
+    """What ``act`` finds in the tables; raises CatalogError where the engine cannot answer."""
     with translated("the catalog cannot answer", "run `molexp rebuild`"):
         return source.ask(act)
 
@@ -180,12 +181,12 @@ class Query:
         """Where a row was recorded, in words."""
         return raw[len(table_of(self.table).columns)] or "the workspace"
 
-    def to_records(self, connection: Connection, raw: Sequence[Raw]) -> list[Any]:
+    def to_records(self, present: Present, raw: Sequence[Raw]) -> list[Any]:
         """Rows as records of the model; as dictionaries, if it has none for them."""
         from molexp.catalog.results import to_records  # the records, and pydantic with them
 
         numbers, rows = {each[0] for each in raw}, self.to_rows(raw)
-        return [*to_records(self.source.root, connection, self.table, rows, numbers)]
+        return [*to_records(self.source.root, present, self.table, rows, numbers)]
 
     def _spelt(self) -> str:
         return f"{self.table} {' '.join(self.order)}"
@@ -217,23 +218,23 @@ class Query:
         sql += " ORDER BY " + ", ".join(f"{each} NULLS LAST" for each in directions)
         return sql + ("" if self.most is None else f" LIMIT {self.most}")
 
-    def fetch(self, connection: Connection, behind: Sequence[Any] | None = None) -> list[Raw]:
+    def fetch(self, present: Present, behind: Sequence[Any] | None = None) -> list[Raw]:
         """The rows as the engine gives them, those alone that come ``behind`` these keys."""
         values: list[object] = []
         sql = self._select(values, behind)
-        return connection.execute(sql, values).fetchall()
+        return present.execute(sql, values).fetchall()
 
-    def fetch_unordered(self, connection: Connection) -> list[Raw]:
+    def fetch_unordered(self, present: Present) -> list[Raw]:
         """The few rows that an identity has, each with the address of its scope, planned fast."""
         values: list[object] = []
         columns = table_of(self.table).columns
         chosen = ", ".join(f"t.{quoted(name)}" for name in columns)
         sql = f"SELECT {chosen} FROM {self.table} AS t{self._where(values)}"
-        found = connection.execute(sql, values).fetchall()
+        found = present.execute(sql, values).fetchall()
         if "address" in columns:
             return [(*raw, raw[[*columns].index("address")]) for raw in found]
         where = f"SELECT address FROM {SCOPES} WHERE scope = ?"
-        return [(*raw, *connection.execute(where, [raw[0]]).fetchall()[0]) for raw in found]
+        return [(*raw, *present.execute(where, [raw[0]]).fetchall()[0]) for raw in found]
 
     def __repr__(self) -> str:
         text = f"{self.table}()"
@@ -295,17 +296,17 @@ def get(source: Source, key: str) -> Any:
             since="unknown",
         )
     [(query, raw)] = found
-    return asked(source, lambda connection: query.to_records(connection, [raw])[0])
+    return asked(source, lambda present: query.to_records(present, [raw])[0])
 
 
 Hit = tuple[Query, Raw]
 
 
-def _by_uid(source: Source, connection: Connection, uid: str) -> list[Hit]:
+def _by_uid(source: Source, present: Present, uid: str) -> list[Hit]:
     """The rows with an identity: its hash says where to look."""
     hits = "SELECT name, scope FROM ids WHERE hash = md5_number_lower(?)"
     scopes: dict[str, list[int]] = {}
-    for name, scope in {*connection.execute(hits, [uid]).fetchall()}:
+    for name, scope in {*present.execute(hits, [uid]).fetchall()}:
         scopes.setdefault(name, []).append(scope)
     if "assets" in scopes:
         scopes.pop("executions", None)
@@ -313,11 +314,11 @@ def _by_uid(source: Source, connection: Connection, uid: str) -> list[Hit]:
     for name, numbers in scopes.items():
         test = f"t.scope IN ({', '.join('?' * len(numbers))}) AND t.{table_of(name).uid} = ?"
         query = Query(source, name, conditions=(Condition(test, (*numbers, uid)),))
-        found += [(query, raw) for raw in query.fetch_unordered(connection)]
+        found += [(query, raw) for raw in query.fetch_unordered(present)]
     return found
 
 
-def _by_address(source: Source, connection: Connection, address: str) -> list[Hit]:
+def _by_address(source: Source, present: Present, address: str) -> list[Hit]:
     """The scope at an address; if there is none, the runs of that id."""
     depth = address.count("/")
     tests = [(_DEPTHS[depth], "t.address = ?")] if depth < len(_DEPTHS) else []
@@ -325,7 +326,7 @@ def _by_address(source: Source, connection: Connection, address: str) -> list[Hi
         tests.append(("runs", "t.id = ?"))
     for name, test in tests:
         query = Query(source, name, conditions=(Condition(test, (address,)),))
-        raw = query.fetch_unordered(connection)
+        raw = query.fetch_unordered(present)
         if raw:
             return [(query, each) for each in raw]
     return []

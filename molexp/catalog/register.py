@@ -29,12 +29,6 @@ class Entry(NamedTuple):
     signature: int | None
 
 
-def make(connection: Connection, target: str) -> None:
-    """An empty register."""
-    columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
-    connection.execute(f"CREATE TABLE {target}.scopes ({columns})")
-
-
 def entry(
     scope: int, address: Parts, signature: int | None, *, is_open: bool
 ) -> tuple[object, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from os.path import join
 from typing import Any, TypeVar
 
-from molexp.catalog.engine import Connection
+from molexp.catalog.present import Present
 from molexp.lifecycle.place import Place
 from molexp.model.asset import Asset, parse_asset
 from molexp.model.codec import encode
@@ -46,14 +46,14 @@ _OF_ASSETS = (
 
 
 def to_records(
-    root: str, connection: Connection, table: str, rows: Sequence[Row], numbers: Collection[int]
+    root: str, present: Present, table: str, rows: Sequence[Row], numbers: Collection[int]
 ) -> Sequence[Record | Row]:
     """Rows as records; those of tables that the model has no record for stay as they are.
 
     ``numbers`` are those of the rows' scopes.
     """
     if table == "assets":
-        around = _Surroundings(root, connection, rows, numbers)
+        around = _Surroundings(root, present, rows, numbers)
         return [around.asset(row) for row in rows]
     if table in _SCOPES:
         return [_scope(table, row) for row in rows]
@@ -76,19 +76,19 @@ class _Surroundings:
     """What assets need beyond their rows: the runs that made them, and where bytes lie."""
 
     def __init__(
-        self, root: str, connection: Connection, rows: Sequence[Row], numbers: Collection[int]
+        self, root: str, present: Present, rows: Sequence[Row], numbers: Collection[int]
     ) -> None:
         self._root = root
         made = {row["scope"] for row in rows if row["execution"] is not None}
         self._runs: dict[str, str] = {}
         if made:
-            self._find_runs(connection, "scope", "INTEGER", list(numbers))
+            self._find_runs(present, "scope", "INTEGER", list(numbers))
         if made - self._runs.keys():  # numbers of another generation, as behind an older page
-            self._find_runs(connection, "address", "VARCHAR", list(made - self._runs.keys()))
+            self._find_runs(present, "address", "VARCHAR", list(made - self._runs.keys()))
         published = [row["more"]["refers_to"] for row in rows if "refers_to" in row["more"]]
         self._published: dict[tuple[str, str, int], tuple[str, str]] = {}
         if published:
-            found = connection.execute(
+            found = present.execute(
                 "SELECT a.asset_id, r.uid, a.execution, r.address, a.path"
                 " FROM assets AS a JOIN runs AS r ON r.scope = a.scope"
                 " WHERE a.path IS NOT NULL AND a.execution IS NOT NULL"
@@ -99,12 +99,12 @@ class _Surroundings:
             )
             self._published = {tuple(key): (at, path) for *key, at, path in found.fetchall()}
 
-    def _find_runs(self, connection: Connection, column: str, kind: str, wanted: list[Any]) -> None:
+    def _find_runs(self, present: Present, column: str, kind: str, wanted: list[Any]) -> None:
         test = f"{column} = ?"
         if len(wanted) > 1:
             test = f"{column} IN (SELECT unnest(CAST(? AS {kind}[])))"
         given = wanted if len(wanted) > 1 else wanted[0]
-        found = connection.execute(f"SELECT address, uid FROM runs WHERE {test}", [given])
+        found = present.execute(f"SELECT address, uid FROM runs WHERE {test}", [given])
         self._runs |= dict(found.fetchall())
 
     def asset(self, row: Row) -> Asset:

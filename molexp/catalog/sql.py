@@ -27,6 +27,7 @@ from uuid import UUID
 from weakref import finalize
 
 from molexp.catalog.engine import Connection, lock, refusals
+from molexp.catalog.present import Present
 from molexp.catalog.view import View
 from molexp.disk import layout
 from molexp.errors import CatalogError, MolexpError, QueryError
@@ -376,7 +377,8 @@ def _another(root: str, access: str, view: View | None) -> View | None:
         if view is not None:
             view.close()
         view = View(root, layout.ACCESS[access])
-        return view.ask(lambda _: view)
+        view.ask(lambda present: present.show_all())
+        return view
     return None
 
 
@@ -394,10 +396,11 @@ def answered(view: View, request: Mapping[str, Any]) -> list[bytes]:
     """The messages that answer a request; the view is of no use after it. Raises MolexpError."""
     parameters = _unpack(request["parameters"])
 
-    def act(connection: Connection) -> list[bytes]:
-        lock(connection)
+    def act(present: Present) -> list[bytes]:
+        present.show_all()
+        lock(present.connection)
         with _confined():
-            return [*_run(connection, request["sql"], parameters, request["most"])]
+            return [*_run(present.connection, request["sql"], parameters, request["most"])]
 
     try:
         return view.ask(act, folds=False)

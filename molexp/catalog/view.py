@@ -10,18 +10,18 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from threading import RLock
 from typing import TypeVar
 from weakref import WeakSet
 
 from molexp.catalog import journals, register
-from molexp.catalog.engine import Connection, connect, leak, may_be_damage, refusals, translated
+from molexp.catalog.engine import connect, leak, may_be_damage, refusals, translated
 from molexp.catalog.fold import TICK_NS, Folder, Progress, Report
 from molexp.catalog.generation import Generation, Shelf, detach, is_whole, locked
 from molexp.catalog.journals import Hints, Knowledge
-from molexp.catalog.load import Loader, drop, make_tables
+from molexp.catalog.present import Present
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.disk.journal import make_mark, subtree
@@ -40,7 +40,6 @@ from molexp.rows.scopes import (
     scopes,
     survey,
 )
-from molexp.rows.tables import tables
 
 Answer = TypeVar("Answer")
 
@@ -56,7 +55,6 @@ FAILED_RESTS = 300.0
 _ROUNDS = 50  # of looking, where everything changes all the time
 _CHASES = 3  # after newer generations
 
-_OVER = "over"
 _ASK_AGAIN = "ask again, or run `molexp rebuild`"
 
 
@@ -87,15 +85,13 @@ class View:
         self._base: Generation | None = None
         self._knowledge = Knowledge()
         self._was_alarmed = False
-        self._shape: tuple[str, bool, bool] | None = None
-        self._has_room = False
         self._rests_until = 0.0
         self._directory = Directory.open(path)
         self._shelf = Shelf(self._directory)
         _views.add(self)
 
-    def ask(self, act: Callable[[Connection], Answer], *, folds: bool = True) -> Answer:
-        """What ``act`` gives for a connection that shows every acknowledged fact.
+    def ask(self, act: Callable[[Present], Answer], *, folds: bool = True) -> Answer:
+        """What ``act`` gives for tables that show every acknowledged fact.
 
         A generation that turns out to be damaged is left alone, and another one asked. ``folds``
         says that what many have to look at may be folded after the answer.
@@ -105,7 +101,7 @@ class View:
             while True:
                 try:
                     self._refresh()
-                    answer = act(self._connection)
+                    answer = act(self._present)
                 except refusals() as error:
                     if not may_be_damage(error) or (self._begin_again() and is_second):
                         raise
@@ -162,9 +158,8 @@ class View:
         if self._pid:
             return
         self._connection = connect()
+        self._present = Present(self._connection)
         self._base = None
-        self._shape = None
-        self._has_room = False
         self._pid = os.getpid()
         self._settle_on(None)
 
@@ -215,32 +210,28 @@ class View:
         )
 
     def _look_until_still(self, prefixes: set[str], hints: Hints, *, alarmed: bool) -> bool:
-        """Look, until nothing moved and no hint came meanwhile; False if all is to be looked at.
+        """Look, until nothing moved meanwhile; False if everything is to be looked at instead.
 
-        After the first time only what came is looked at: others may never stop writing.
+        What moves as it is looked at may be seen in neither place. Whatever else comes is not
+        acknowledged yet, and others may never stop writing: the next answer shows it.
         """
-        looked, due = set(prefixes), prefixes
+        latest, due = hints, prefixes
         for _round in range(_ROUNDS):
             seen = self._look(due)
-            knowledge = journals.learned(self._knowledge, hints, here(), scanned=alarmed)
             if due:
-                later = journals.read_hints(self._directory, knowledge.journals)
-                if later.marks != hints.marks:
-                    if not alarmed:
-                        return False
-                    # Everything is looked at as it is, but the mark is none that is known: the
-                    # hints that it may have cost are those of changes in these very moments.
-                    later = replace(later, marks=hints.marks)
+                known = {name: each.known for name, each in latest.journals.items()}
+                latest = journals.read_hints(self._directory, known)
+                # In a full look a new mark hides nothing: the hints that it may have cost are those
+                # of changes in these very moments, and it stays one that is not known.
+                if latest.marks != hints.marks and not alarmed:
+                    return False
                 due = moved(seen, survey(self._directory, due))
-                for each in later.journals.values():
-                    due |= {at for at in each.named if at not in looked or is_subtree(at)}
-                if due:
-                    looked |= due
-                    hints = later
-                    continue
-            self._knowledge, self._is_known = knowledge, True
-            self._was_alarmed = self._was_alarmed or alarmed
-            return True
+                for each in latest.journals.values():
+                    due |= {at for at in each.named if is_subtree(at)}
+            if not due:
+                self._knowledge = journals.learned(self._knowledge, hints, here(), scanned=alarmed)
+                self._is_known, self._was_alarmed = True, self._was_alarmed or alarmed
+                return True
         return False
 
     def _settle_if_new(self) -> bool:
@@ -258,49 +249,16 @@ class View:
         self._is_known = base is not None
         self._was_alarmed = False
         self._over: dict[Parts, _Overlaid] = {}
-        self._hidden: set[int] = set()
         self._entries: dict[Parts, register.Entry | None] = {}
         self._open_ones: set[str] = set()
         self._size, highest = 0, -1
-        for name in (*tables(), "ids", "scopes", "hidden") if self._has_room else ():
-            self._connection.execute(f"DELETE FROM {_OVER}.{name}")
         if base is not None:
             highest, self._size = register.extent(self._connection, base.alias)
             self._open_ones = {*register.open_ones(self._connection, base.alias)}
         self._numbers = count(highest + 1)
-        if base is not None:
-            self._views(base)
-        else:  # until something is in memory, nobody asks
-            self._shape = None
+        self._present.settle_on(base.alias if base is not None else None)
         if before is not None:
             detach(self._connection, before)
-
-    def _make_room(self) -> None:
-        """Make the tables in memory, once something is to be in them."""
-        if not self._has_room:
-            self._connection.execute(f"CREATE SCHEMA {_OVER}")
-            make_tables(self._connection, _OVER)
-            self._connection.execute(f"CREATE TABLE {_OVER}.hidden (scope INTEGER)")
-            self._has_room = True
-
-    def _views(self, base: Generation | None) -> None:
-        """Show the generation, and what is over it, under the names of the tables.
-
-        What hides nothing or has nothing in it is left out, for the engine plans with all it sees.
-        """
-        shape = (base.alias if base is not None else "", bool(self._hidden), bool(self._over))
-        if shape == self._shape:
-            return
-        self._shape = shape
-        for name in (*tables(), "ids", "scopes"):
-            shown = []
-            if base is not None:
-                hides = f" ANTI JOIN {_OVER}.hidden USING (scope)" if self._hidden else ""
-                shown.append(f"SELECT * FROM {base.alias}.{name}{hides}")
-            if self._over or base is None:
-                shown.append(f"SELECT * FROM {_OVER}.{name}")
-            both = " UNION ALL ".join(shown)
-            self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {both}")
 
     def _look(self, prefixes: set[str]) -> dict[Parts, int]:
         """Read again what has changed at prefixes; which scopes were there before that."""
@@ -341,8 +299,8 @@ class View:
                     overlaid.is_settled = self._is_settled(seen)
                     return
             elif entry is not None and entry.signature == seen.signature:
-                is_open = "/".join(address) in self._open_ones
-                if not is_open and entry.scope not in self._hidden:  # else it was gone for a while
+                was_gone = entry.scope in self._present.hidden  # for a while
+                if not was_gone and "/".join(address) not in self._open_ones:
                     return
             if overlaid is not None:
                 number = overlaid.scope
@@ -406,18 +364,11 @@ class View:
 
     def _replace(self, changed: list[Gathered], gone: list[Parts]) -> None:
         """Let the rows in memory be those of what was read, and hide those that it replaces."""
-        if not changed and not gone and self._shape is not None:
-            return
-        self._make_room()
-        stale = [self._over[each.address].scope for each in changed if each.address in self._over]
         for address in gone:
             overlaid = self._over.pop(address, None)
             if overlaid is not None:
-                stale.append(overlaid.scope)
+                self._present.forget(overlaid.scope)
             self._open_ones.discard("/".join(address))
-        drop(self._connection, _OVER, stale)
-        register.strike(self._connection, _OVER, stale)
-        loader = Loader(self._connection, _OVER)
         for each in changed:
             states = tuple(map(judged, each.unended))
             for attempt, state in zip(each.unended, states, strict=True):
@@ -427,21 +378,9 @@ class View:
                 self._open_ones.add("/".join(each.address))
             else:
                 self._open_ones.discard("/".join(each.address))
-            loader.add(each, is_sure=True)
-        loader.finish()
-        hidden = {
-            entry.scope
-            for at in [*(each.address for each in changed), *gone]
-            if (entry := self._entries.get(at)) is not None
-        }
-        back = {entry.scope for at in self._over if (entry := self._entries.get(at)) is not None}
-        if hidden - self._hidden:
-            new = sorted(hidden - self._hidden)
-            self._connection.execute(
-                f"INSERT INTO {_OVER}.hidden SELECT unnest($1::INTEGER[])", [new]
-            )
-            self._hidden |= hidden | back
-        self._views(self._base)
+            self._present.put(each)
+        replaced = map(self._entries.get, [*(each.address for each in changed), *gone])
+        self._present.hide(entry.scope for entry in replaced if entry is not None)
 
     def _fold_first(self) -> bool:
         """Fold before answering, where all of a large workspace would have to be read anyway."""
@@ -451,7 +390,7 @@ class View:
 
     def _fold_if_due(self) -> None:
         open_ = len(self._open_ones)
-        unfolded = len(self._over) + len(self._hidden) // 2 - open_
+        unfolded = len(self._over) + len(self._present.hidden) // 2 - open_
         many = max(MANY, self._size // 100)
         if (unfolded > many or (self._was_alarmed and self._size > MANY)) and self._may_fold():
             self._fold()

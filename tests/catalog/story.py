@@ -21,6 +21,7 @@ from unittest.mock import patch
 
 from molexp.catalog.engine import Connection, connect
 from molexp.catalog.journals import Knowledge
+from molexp.catalog.present import Present
 from molexp.catalog.view import View
 from molexp.disk import journal, layout
 from molexp.disk.owner import Life, asking, judge
@@ -470,8 +471,8 @@ class Story:
         return someone.place.root.joinpath(*(step for pair in steps for step in pair))
 
 
-def dump(connection: Connection) -> Dump:
-    """All rows that a connection shows, with the addresses of their scopes instead of numbers."""
+def dump(connection: Connection | Present) -> Dump:
+    """All rows that are shown, with the addresses of their scopes instead of numbers."""
     scopes = dict(connection.execute("SELECT scope, address FROM scopes").fetchall())
     found: Dump = {}
     for name, table in tables().items():

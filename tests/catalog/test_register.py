@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from molexp.catalog import register
 from molexp.catalog.engine import Connection, connect
+from molexp.catalog.load import make_table
 
 SCOPES = [(), ("a",), ("a", "e"), ("a", "e", "r"), ("ab",)]
 
@@ -12,7 +13,7 @@ def filled() -> Connection:
     """A register of five scopes."""
     connection = connect()
     connection.execute("CREATE SCHEMA here")
-    register.make(connection, "here")
+    make_table(connection, "here", "scopes", register.COLUMNS)
     marks = ", ".join("?" * len(register.COLUMNS))
     for number, address in enumerate(SCOPES):
         row = register.entry(number, address, number * 7, is_open=number == 3)

@@ -1,0 +1,159 @@
+"""The tables as they are now: of a generation, and over it, in memory, of what changed since.
+
+Of a table nothing is made before a statement names it: most ask for two or three of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from hashlib import md5
+from typing import Any
+
+from molexp.catalog import load, register
+from molexp.catalog.engine import Connection, listed
+from molexp.rows.gather import Gathered
+from molexp.rows.tables import tables
+
+Row = tuple[object, ...]
+
+_OVER = "over"
+_HIDDEN = {"scope": "INTEGER"}
+
+
+class _Over:
+    """One table: what of it is in memory."""
+
+    def __init__(
+        self, columns: Mapping[str, str], read: Callable[[Gathered], Iterable[Row]]
+    ) -> None:
+        self.columns = columns
+        self.read = read
+        self.is_made = False
+        self.held: set[int] = set()
+        """The scopes whose rows are in memory."""
+        self.known = 0
+        """How many of the changes were looked at."""
+        self.shape: tuple[str, bool, bool] | None = None
+        """What its view shows: the generation, whether some of it is hidden, what is in memory."""
+
+
+class Present:
+    """The tables of one connection under their names, brought up to date when they are asked."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._tables = {
+            "ids": _Over(load.IDS, _ids),
+            "scopes": _Over(register.COLUMNS, _entry),
+            **{name: _Over(each.columns, each.reader) for name, each in tables().items()},
+        }
+        self._base = ""
+        self._found: dict[int, Gathered] = {}
+        self._changed: list[int] = []
+        self.hidden: set[int] = set()
+        """The scopes of the generation whose rows are shown no more."""
+        self._to_hide: list[int] = []
+        connection.execute(f"CREATE SCHEMA {_OVER}")
+        load.make_table(connection, _OVER, "hidden", _HIDDEN)
+
+    def execute(self, statement: str, values: Sequence[object] | None = None) -> Connection:
+        """What a statement finds, whatever tables it names."""
+        for name in self._tables:
+            if name in statement:
+                self._show(name)
+        return self.connection.execute(statement, values)
+
+    def show_all(self) -> None:
+        """Bring all tables up to date: from now on nothing more is done for what is asked."""
+        for name in self._tables:
+            self._show(name)
+
+    def settle_on(self, base: str | None) -> None:
+        """Begin anew over another generation, by the name that it is attached under."""
+        self._base = base or ""
+        self._found, self._changed = {}, []
+        for name, table in self._tables.items():
+            table.known = 0
+            if table.held:
+                self.connection.execute(f"DELETE FROM {_OVER}.{name}")
+                table.held = set()
+        if self.hidden:
+            self.connection.execute(f"DELETE FROM {_OVER}.hidden")
+        self.hidden, self._to_hide = set(), []
+
+    def put(self, found: Gathered) -> None:
+        """Let the rows of a scope be those of what was read."""
+        self._found[found.scope] = found
+        self._changed.append(found.scope)
+
+    def forget(self, scope: int) -> None:
+        """Let a scope that is in memory have no rows any more."""
+        self._found.pop(scope, None)
+        self._changed.append(scope)
+
+    def hide(self, scopes: Iterable[int]) -> None:
+        """Let scopes of the generation have no rows any more."""
+        new = {*scopes} - self.hidden
+        self.hidden |= new
+        self._to_hide += new
+
+    def _show(self, name: str) -> None:
+        table = self._tables[name]
+        self._fill(name, table)
+        if self._to_hide:
+            rows = load.Rows(_HIDDEN)
+            rows.add([(scope,) for scope in self._to_hide])
+            rows.insert(self.connection, f"{_OVER}.hidden")
+            self._to_hide = []
+        shape = (self._base, bool(self.hidden), bool(table.held))
+        if shape != table.shape:
+            self._view(name, *shape)
+            table.shape = shape
+
+    def _fill(self, name: str, table: _Over) -> None:
+        """Let the rows in memory be those of the scopes that changed."""
+        changed = {*self._changed[table.known :]}
+        table.known = len(self._changed)
+        stale = changed & table.held
+        if stale:
+            where = f"WHERE scope IN ({listed(sorted(stale))})"
+            self.connection.execute(f"DELETE FROM {_OVER}.{name} {where}")
+            table.held -= stale
+        rows = load.Rows(table.columns)
+        for scope in sorted(changed & self._found.keys()):
+            made = [*table.read(self._found[scope])]
+            if made:
+                rows.add(made)
+                table.held.add(scope)
+        if not table.is_made and (table.held or not self._base):
+            load.make_table(self.connection, _OVER, name, table.columns)
+            table.is_made = True
+        rows.insert(self.connection, f"{_OVER}.{name}")
+
+    def _view(self, name: str, base: str, hides: bool, holds: bool) -> None:
+        """Make the view: of as little as there is, for the engine plans with all of it."""
+        shown = []
+        if base:
+            without = f" ANTI JOIN {_OVER}.hidden USING (scope)" if hides else ""
+            shown.append(f"SELECT * FROM {base}.{name}{without}")
+        if holds or not base:
+            shown.append(f"SELECT * FROM {_OVER}.{name}")
+        both = " UNION ALL ".join(shown)
+        self.connection.execute(f"CREATE OR REPLACE VIEW {name} AS {both}")
+
+
+def _entry(found: Gathered) -> Iterator[Row]:
+    signature, is_open = found.glance.signature, bool(found.unended)
+    yield register.entry(found.scope, found.address, signature, is_open=is_open)
+
+
+def _ids(found: Gathered) -> Iterator[Row]:
+    """Where each identity is, by a hash of it."""
+    for table in tables().values():
+        if table.uid is not None:
+            at = [*table.columns].index(table.uid)
+            for row in table.reader(found):
+                uid: Any = row[at]
+                if uid is not None:
+                    hashed = md5(uid.encode(), usedforsecurity=False).digest()
+                    yield int.from_bytes(hashed[8:], "little"), found.scope, table.name
