@@ -24,11 +24,12 @@ from molexp.catalog import fold, journals, register, view
 from molexp.catalog.generation import Shelf
 from molexp.catalog.journals import Hints, Knowledge
 from molexp.catalog.load import Loader
+from molexp.catalog.view import View
 from molexp.disk import door, layout
 from molexp.disk.beneath import Directory
 from molexp.disk.journal import MARK_PREFIX, Change, make_mark
 from molexp.disk.owner import asking
-from molexp.rows import glance, scopes
+from molexp.rows import glance
 from molexp.rows.owners import is_dead
 from tests.catalog.small import slow_clock, wait_for_tick
 from tests.catalog.story import Broken, Someone, Story
@@ -161,31 +162,36 @@ def executions_not_watched() -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def one_pass() -> Iterator[None]:
-    """Whoever has looked once is content: what came meanwhile is not asked for."""
-    real, seen = journals.read_hints, list[Hints]()
+def moves_ignored() -> Iterator[None]:
+    """Who looks does not ask again whether somebody began to move something."""
+    real_look = vars(View)["_look_until_still"]
+    real_read, looking = journals.read_hints, list[View]()
+
+    def look(self: View, *given: Any, **named: Any) -> bool:
+        looking.append(self)
+        try:
+            return real_look(self, *given, **named)
+        finally:
+            looking.pop()
 
     def read_hints(*given: Any) -> Hints:
-        if seen:
-            found = seen.pop()
-            still = {n: replace(each, named=frozenset()) for n, each in found.journals.items()}
-            return replace(found, journals=still)
-        seen.append(real(*given))
-        return seen[0]
-
-    looked, real_survey = dict[frozenset[str], Any](), scopes.survey
-
-    def survey(root: Any, prefixes: set[str]) -> Any:
-        key = frozenset(prefixes)
-        if key in looked:
-            return looked.pop(key)
-        looked[key] = real_survey(root, prefixes)
-        return looked[key]
+        found = real_read(*given)
+        if not looking:
+            return found
+        blind = {n: replace(each, named=frozenset()) for n, each in found.journals.items()}
+        return replace(found, journals=blind)
 
     with (
+        patch.object(View, "_look_until_still", look),
         patch.object(journals, "read_hints", read_hints),
-        patch.object(view, "survey", survey),
     ):
+        yield
+
+
+@contextmanager
+def one_pass() -> Iterator[None]:
+    """Whoever has looked once is content: what moved meanwhile is not asked for."""
+    with moves_ignored(), patch.object(view, "moved", lambda *_: set[str]()):
         yield
 
 
@@ -374,12 +380,22 @@ def a_run_at_work(story: Story) -> None:
 
 def a_run_on_the_move(story: Story) -> None:
     """A run moves while somebody looks."""
+    _moving(story, view, "survey")
+
+
+def a_run_moved_before_it_is_looked_at(story: Story) -> None:
+    """A run moves after somebody has read the hints, so that it is where nothing points to."""
+    _moving(story, journals, "read_hints")
+
+
+def _moving(story: Story, where: Any, name: str) -> None:
     mover, reader = story.people[0], story.people[1]
     story.fold(reader)
+    story.check(reader)
     story.tell(mover, *EDIT)
-    hint(mover, "p1/e0/r0")
-    moving = after(view, "survey", lambda: story.tell(mover, "move", 0, 2))
-    story.ask_meanwhile(reader, moving)
+    if where is view:
+        hint(mover, "p1/e0/r0")
+    story.ask_meanwhile(reader, after(where, name, lambda: story.tell(mover, "move", 0, 2)))
 
 
 def hint(someone: Someone, address: str) -> None:
@@ -467,6 +483,7 @@ TWINS: dict[Callable[[], AbstractContextManager[Any]], Scene] = {
     namespace_ignored: an_edit_within_a_fold,
     executions_not_watched: a_run_at_work,
     one_pass: a_run_on_the_move,
+    moves_ignored: a_run_moved_before_it_is_looked_at,
     gone_keeps_rows: a_run_removed,
     death_after_read: a_death_while_a_fold_reads,
 }

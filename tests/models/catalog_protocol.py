@@ -66,6 +66,7 @@ class Flaw(Enum):
     SIGNATURE_WITHOUT_CTIME = auto()
     RACY_SIGNATURE = auto()
     ONE_PASS = auto()
+    MOVES_IGNORED = auto()
     GONE_KEEPS_ROWS = auto()
 
 
@@ -383,14 +384,21 @@ class Protocol:
             _, due = self.due(base, seen)
             scan = yield from self.alarm(p, base, seen, marks)
             if scan:
-                yield from self.look(p, "**", rows, self.disk.now)
-            if not (scan or due) or (yield from self.overlay(p, due, rows, seen, marks)):
+                due = {"**"}
+            if not due or (yield from self.overlay(p, due, rows, seen, marks, scan=scan)):
                 return rows
 
     def overlay(
-        self, p: Process, due: set[str], rows: dict[str, Row], seen: dict[str, Seen], marks: Marks
+        self,
+        p: Process,
+        due: set[str],
+        rows: dict[str, Row],
+        seen: dict[str, Seen],
+        marks: Marks,
+        *,
+        scan: bool,
     ) -> Steps:
-        """Look at what is due until nothing moved and no hint came; False if a mark came."""
+        """Look at what is due, and again at what moved meanwhile; False if a mark came."""
         while True:
             found = {}
             for prefix in sorted(due):
@@ -398,21 +406,23 @@ class Protocol:
             if self.flaw is Flaw.ONE_PASS:
                 return True
             later, now = yield from self.journals(p)
-            if now != marks:
+            if now != marks and not scan:
                 return False
-            fresh = (
-                set().union(
-                    *(self.replay(None, j)[1] for n, j in later.items() if j != seen.get(n))
-                )
-                - due
-            )
-            moved = False
+            moving = {
+                prefix
+                for name, journal in later.items()
+                for prefix in self.replay(
+                    self.replay(None, seen[name])[0] if name in seen else None, journal
+                )[1]
+                if prefix.endswith("**") and self.flaw is not Flaw.MOVES_IGNORED
+            }
             for prefix in sorted(due):
-                moved = moved or self.survey(p.root, prefix) != found[prefix]
+                after = self.survey(p.root, prefix)
                 yield
-            if not fresh and not moved:
+                moving |= {f"{address}/**" for address, _ in after.items() ^ found[prefix].items()}
+            if not moving:
                 return True
-            due, seen = due | fresh, later
+            due, seen = moving, later
 
     def fold(self, p: Process) -> Steps:
         """Make a new generation from the newest one, the journals and the files."""

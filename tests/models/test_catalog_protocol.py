@@ -49,6 +49,7 @@ TWINS = {
     Flaw.SIGNATURE_WITHOUT_CTIME: (Menu(("sync",), ("edit_by_hand",), 2), 0),
     Flaw.RACY_SIGNATURE: (Menu(("sync", "edit"), ("edit_by_hand",), 2), 12),
     Flaw.ONE_PASS: (Menu(("move", "query"), ()), 58),
+    Flaw.MOVES_IGNORED: (Menu(("move", "edit", "query"), ()), 0),
     Flaw.GONE_KEEPS_ROWS: (Menu(("trash",), (), 2), 0),
 }
 TOLD = {Flaw.NONE, Flaw.MARKS_BEFORE_JOURNALS}
