@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from molexp.catalog import query
+from molexp.catalog import lookup, query
 from molexp.catalog.fold import Progress, Report
 from molexp.catalog.query import Query
 from molexp.catalog.view import View
@@ -64,7 +64,7 @@ class Catalog:
 
         Raises NotFoundError, and ConflictError naming both where two have it.
         """
-        return query.get(self._source(), key)
+        return lookup.get(self._source(), key)
 
     def query_assets(self, **said: Any) -> list[Any]:
         """Assets by ``kind``, ``scope``, ``producer_run``, ``producer_task`` and ``tag``.

@@ -391,10 +391,10 @@ def _address(parts: list[str], said: str) -> list[str]:
 
 
 def place_of(table: Table) -> tuple[str, str]:
-    """Where a row was recorded, as an expression, and the join that it needs."""
+    """The row that has the address and uid of where a row was recorded, and the join it needs."""
     if "address" in table.columns:
-        return 't."address"', ""
-    return "place.address", f" LEFT JOIN {SCOPES} AS place ON place.scope = t.scope"
+        return "t", ""
+    return "place", f" LEFT JOIN {SCOPES} AS place ON place.scope = t.scope"
 
 
 def keys(table: Table, order: Sequence[str]) -> list[Key]:
@@ -414,7 +414,7 @@ def keys(table: Table, order: Sequence[str]) -> list[Key]:
 def _keys(table: Table, name: str, descends: bool, alias: str) -> list[Key]:
     first, *rest = name.split("__")
     if name == "scope":
-        return [Key(place_of(table)[0], "VARCHAR", descends)]
+        return [Key(f"{place_of(table)[0]}.address", "VARCHAR", descends)]
     if name in table.columns:
         _check_sortable(name, table.columns[name])
         return [Key(f"t.{quoted(name)}", _bare(table.columns[name]), descends)]

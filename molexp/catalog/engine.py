@@ -113,6 +113,16 @@ def literal(text: str) -> str:
     return spelt.replace("\0", "' || chr(0) || '")  # no statement holds it
 
 
+def some(values: Sequence[object]) -> str:
+    """Integers or texts as what stands behind an ``IN``, however many; at least one.
+
+    >>> some(["a", "b"])
+    "(SELECT unnest(['a', 'b']))"
+    """
+    each = (literal(value) if isinstance(value, str) else str(value) for value in values)
+    return f"(SELECT unnest([{', '.join(each)}]))"
+
+
 def listed(values: Sequence[Any]) -> str:
     """Integers as the inside of an ``IN (…)``; of none, one that nothing is."""
     return ", ".join(map(str, map(int, values))) or "NULL"

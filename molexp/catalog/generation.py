@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import molexp
+from molexp.catalog import register
 from molexp.catalog.engine import Connection, connect, literal, refusals
 from molexp.catalog.journals import Knowledge
 from molexp.disk import door, layout
@@ -37,7 +38,7 @@ def fingerprint() -> str:
         (each.name, [*each.columns.items()], each.order, each.reader.__qualname__)
         for each in tables().values()
     ]
-    return repr((FORMAT, molexp.__version__, declared))
+    return repr((FORMAT, molexp.__version__, [*register.COLUMNS.items()], declared))
 
 
 @dataclass

@@ -96,9 +96,7 @@ class Loader:
         """Add one scope; unless ``is_sure``, it may have changed again since it was read."""
         for table, rows in self._rows:
             rows.add(table.reader(found))
-        signature = found.glance.signature if is_sure else None
-        entry = register.entry(found.scope, found.address, signature, is_open=bool(found.unended))
-        self._entries.add([entry])
+        self._entries.add([register.entry(found, is_sure=is_sure)])
         self._scopes.append(found.scope)
         self.count += 1
         if self._is_new and self.count % TOGETHER == 0:

@@ -50,6 +50,9 @@ class Present:
         self._base = ""
         self._found: dict[int, Gathered] = {}
         self._changed: list[int] = []
+        self._indexed = 0
+        self._places: dict[int, set[tuple[str, int]]] = {}
+        self._held: dict[int, list[int]] = {}
         self.hidden: set[int] = set()
         """The scopes of the generation whose rows are shown no more."""
         self._to_hide: list[int] = []
@@ -68,10 +71,30 @@ class Present:
         for name in self._tables:
             self._show(name)
 
+    def locate(self, uid: str) -> list[tuple[str, int]]:
+        """In which tables and scopes an identity is."""
+        hashed = _hash(uid)
+        self._index()
+        found = {*self._places.get(hashed, ())}
+        if self._base:
+            sql = f"SELECT name, scope FROM {self._base}.ids WHERE hash = {hashed}::UBIGINT"
+            rows = self.connection.execute(sql).fetchall()
+            found.update((name, scope) for name, scope in rows if scope not in self.hidden)
+        return sorted(found)
+
+    def address_of(self, scope: int) -> str:
+        """The address of a scope that is there."""
+        if scope in self._found:
+            return "/".join(self._found[scope].address)
+        sql = f"SELECT address FROM {self._base}.scopes WHERE scope = {scope}"
+        [(address,)] = self.connection.execute(sql).fetchall()
+        return str(address)
+
     def settle_on(self, base: str | None) -> None:
         """Begin anew over another generation, by the name that it is attached under."""
         self._base = base or ""
-        self._found, self._changed = {}, []
+        self._found, self._changed, self._indexed = {}, [], 0
+        self._places, self._held = {}, {}
         for name, table in self._tables.items():
             table.known = 0
             if table.held:
@@ -96,6 +119,18 @@ class Present:
         new = {*scopes} - self.hidden
         self.hidden |= new
         self._to_hide += new
+
+    def _index(self) -> None:
+        """Note where the identities in memory are."""
+        changed = {*self._changed[self._indexed :]}
+        self._indexed = len(self._changed)
+        for scope in changed:
+            for hashed in self._held.pop(scope, ()):
+                self._places[hashed] = {each for each in self._places[hashed] if each[1] != scope}
+        for scope in changed & self._found.keys():
+            for hashed, _, name in _ids(self._found[scope]):
+                self._held.setdefault(scope, []).append(hashed)
+                self._places.setdefault(hashed, set()).add((name, scope))
 
     def _show(self, name: str) -> None:
         table = self._tables[name]
@@ -143,11 +178,10 @@ class Present:
 
 
 def _entry(found: Gathered) -> Iterator[Row]:
-    signature, is_open = found.glance.signature, bool(found.unended)
-    yield register.entry(found.scope, found.address, signature, is_open=is_open)
+    yield register.entry(found, is_sure=True)
 
 
-def _ids(found: Gathered) -> Iterator[Row]:
+def _ids(found: Gathered) -> Iterator[tuple[int, int, str]]:
     """Where each identity is, by a hash of it."""
     for table in tables().values():
         if table.uid is not None:
@@ -155,5 +189,9 @@ def _ids(found: Gathered) -> Iterator[Row]:
             for row in table.reader(found):
                 uid: Any = row[at]
                 if uid is not None:
-                    hashed = md5(uid.encode(), usedforsecurity=False).digest()
-                    yield int.from_bytes(hashed[8:], "little"), found.scope, table.name
+                    yield _hash(uid), found.scope, table.name
+
+
+def _hash(uid: str) -> int:
+    """As the engine's ``md5_number_lower`` says it."""
+    return int.from_bytes(md5(uid.encode(), usedforsecurity=False).digest()[8:], "little")

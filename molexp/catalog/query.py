@@ -9,15 +9,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
-from molexp.catalog.compile import SCOPES, Condition, Key, condition, keys, place_of, table_of
+from molexp.catalog.compile import Condition, Key, condition, keys, place_of, table_of
 from molexp.catalog.engine import quoted, translated
 from molexp.catalog.present import Present
-from molexp.errors import ConflictError, InvalidInputError, NotFoundError, QueryError
+from molexp.errors import QueryError
 from molexp.model.codec import decode
 from molexp.model.ids import is_ulid
+from molexp.rows.gather import Gathered
 
 Raw = tuple[Any, ...]
-"""A row as the engine gives it: the columns of its table, its address, what it is ordered by."""
+"""A row as the engine gives it: the columns of its table, the address and uid of its scope, and
+what it is ordered by."""
 
 
 Answer = TypeVar("Answer")
@@ -36,6 +38,10 @@ class Source(Protocol):
 
         It may be called again for others, where the first turned out to be damaged.
         """
+        ...
+
+    def read(self, address: str) -> Gathered:
+        """What the files of one scope say; raises MolexpError if none is there."""
         ...
 
 
@@ -177,16 +183,14 @@ class Query:
             found.append(row)
         return found
 
-    def place(self, raw: Raw) -> str:
-        """Where a row was recorded, in words."""
-        return raw[len(table_of(self.table).columns)] or "the workspace"
-
     def to_records(self, present: Present, raw: Sequence[Raw]) -> list[Any]:
         """Rows as records of the model; as dictionaries, if it has none for them."""
         from molexp.catalog.results import to_records  # the records, and pydantic with them
 
-        numbers, rows = {each[0] for each in raw}, self.to_rows(raw)
-        return [*to_records(self.source.root, present, self.table, rows, numbers)]
+        table = table_of(self.table)
+        placed = [each[: len(table.columns) + 2] for each in raw]
+        found = to_records(self.source.root, present, table, placed)
+        return self.to_rows(raw) if found is None else [*found]
 
     def _spelt(self) -> str:
         return f"{self.table} {' '.join(self.order)}"
@@ -210,7 +214,8 @@ class Query:
         joins = "".join(dict.fromkeys([join, *(each.join for each in order)]))
         for each in order:
             values += each.values
-        chosen = ", ".join([*columns, f"{place} AS place_", *named])
+        where = [f"{place}.address AS address_", f"{place}.uid AS uid_"]
+        chosen = ", ".join([*columns, *where, *named])
         sql = f"SELECT {chosen} FROM {self.table} AS t{joins}{self._where(values)}"
         if behind is not None:
             sql = f"SELECT * FROM ({sql}) WHERE {_behind(order, behind, values)}"
@@ -223,18 +228,6 @@ class Query:
         values: list[object] = []
         sql = self._select(values, behind)
         return present.execute(sql, values).fetchall()
-
-    def fetch_unordered(self, present: Present) -> list[Raw]:
-        """The few rows that an identity has, each with the address of its scope, planned fast."""
-        values: list[object] = []
-        columns = table_of(self.table).columns
-        chosen = ", ".join(f"t.{quoted(name)}" for name in columns)
-        sql = f"SELECT {chosen} FROM {self.table} AS t{self._where(values)}"
-        found = present.execute(sql, values).fetchall()
-        if "address" in columns:
-            return [(*raw, raw[[*columns].index("address")]) for raw in found]
-        where = f"SELECT address FROM {SCOPES} WHERE scope = ?"
-        return [(*raw, *present.execute(where, [raw[0]]).fetchall()[0]) for raw in found]
 
     def __repr__(self) -> str:
         text = f"{self.table}()"
@@ -269,89 +262,6 @@ class Page:
 
     def __len__(self) -> int:
         return len(self.raw)
-
-
-def get(source: Source, key: str) -> Any:
-    """The one record with a uid, an asset_id, an address, or the id of a run.
-
-    An execution's uid gives the asset that it is. Raises NotFoundError naming what is near, and
-    ConflictError naming both places if two have it.
-    """
-    text = getattr(key, "address", key)
-    if not isinstance(text, str) or not text:
-        raise InvalidInputError(
-            f"nothing has the id {key!r}",
-            cure="give a uid, an asset_id, or an address: project/experiment/run",
-            argument="id",
-        )
-    found = asked(source, lambda c: (_by_uid if is_ulid(text) else _by_address)(source, c, text))
-    if not found:
-        raise _not_there(source, text)
-    if len(found) > 1:
-        places = sorted(query.place(raw) for query, raw in found)
-        raise ConflictError(
-            f"{' and '.join(places)} both have {text}",
-            cure="give the whole address; where one is a copy of the other, remove one of them",
-            holder=places[0],
-            since="unknown",
-        )
-    [(query, raw)] = found
-    return asked(source, lambda present: query.to_records(present, [raw])[0])
-
-
-Hit = tuple[Query, Raw]
-
-
-def _by_uid(source: Source, present: Present, uid: str) -> list[Hit]:
-    """The rows with an identity: its hash says where to look."""
-    hits = "SELECT name, scope FROM ids WHERE hash = md5_number_lower(?)"
-    scopes: dict[str, list[int]] = {}
-    for name, scope in {*present.execute(hits, [uid]).fetchall()}:
-        scopes.setdefault(name, []).append(scope)
-    if "assets" in scopes:
-        scopes.pop("executions", None)
-    found: list[Hit] = []
-    for name, numbers in scopes.items():
-        test = f"t.scope IN ({', '.join('?' * len(numbers))}) AND t.{table_of(name).uid} = ?"
-        query = Query(source, name, conditions=(Condition(test, (*numbers, uid)),))
-        found += [(query, raw) for raw in query.fetch_unordered(present)]
-    return found
-
-
-def _by_address(source: Source, present: Present, address: str) -> list[Hit]:
-    """The scope at an address; if there is none, the runs of that id."""
-    depth = address.count("/")
-    tests = [(_DEPTHS[depth], "t.address = ?")] if depth < len(_DEPTHS) else []
-    if not depth:
-        tests.append(("runs", "t.id = ?"))
-    for name, test in tests:
-        query = Query(source, name, conditions=(Condition(test, (address,)),))
-        raw = query.fetch_unordered(present)
-        if raw:
-            return [(query, each) for each in raw]
-    return []
-
-
-_DEPTHS = ("projects", "experiments", "runs")
-
-
-def _not_there(source: Source, key: str) -> NotFoundError:
-    near: list[str] = []
-    if not is_ulid(key):
-        name = _DEPTHS[min(key.count("/"), 2)]
-        like = "jaro_winkler_similarity(address, ?)"
-        sql = f"SELECT address FROM {name} WHERE {like} > 0.8 ORDER BY {like} DESC LIMIT 3"
-        near = [
-            address for (address,) in asked(source, lambda c: c.execute(sql, [key, key]).fetchall())
-        ]
-    hint = f"did you mean {' or '.join(map(repr, near))}?"
-    return NotFoundError(
-        f"nothing has the id or address {key!r}",
-        cure=hint if near else "if it was put there by hand, run `molexp sync`; see the trash, too",
-        kind="record",
-        key=key,
-        near=near,
-    )
 
 
 def query_assets(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from molexp.catalog.engine import Connection, listed
-from molexp.rows.gather import KINDS
+from molexp.catalog.engine import Connection, listed, some
+from molexp.rows.gather import Gathered
 from molexp.rows.scopes import Parts, is_subtree, parts_of
 
 COLUMNS = {
@@ -16,6 +16,7 @@ COLUMNS = {
     "project": "VARCHAR",
     "experiment": "VARCHAR",
     "run": "VARCHAR",
+    "uid": "VARCHAR",
     "signature": "BIGINT",
     "is_open": "BOOLEAN",
 }
@@ -29,12 +30,13 @@ class Entry(NamedTuple):
     signature: int | None
 
 
-def entry(
-    scope: int, address: Parts, signature: int | None, *, is_open: bool
-) -> tuple[object, ...]:
-    """A row of it."""
-    parts = (*address, None, None, None)[:3]
-    return scope, "/".join(address), KINDS[len(address)], *parts, signature, is_open
+def entry(found: Gathered, *, is_sure: bool) -> tuple[object, ...]:
+    """The row of a scope; unless ``is_sure``, it may have changed again since it was read."""
+    names = (*found.address, None, None, None)[:3]
+    signature = found.glance.signature if is_sure else None
+    uid = found.meta["uid"] if found.meta is not None else None
+    address, is_open = "/".join(found.address), bool(found.unended)
+    return found.scope, address, found.kind, *names, uid, signature, is_open
 
 
 def strike(connection: Connection, target: str, scopes: Sequence[int]) -> None:
@@ -55,9 +57,8 @@ def at(connection: Connection, target: str, prefixes: Iterable[str]) -> dict[Par
     if exact:
         found = _entries(
             connection,
-            f"FROM {target}.scopes SEMI JOIN (SELECT unnest($1::VARCHAR[]) AS address)"
-            " USING (address)",
-            [exact],
+            f"FROM {target}.scopes SEMI JOIN {some(exact)} AS t (address) USING (address)",
+            [],
         )
     for prefix in subtrees:
         found |= _entries(

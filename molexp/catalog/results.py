@@ -1,23 +1,28 @@
-"""Rows to the records of the model, as the files themselves would give them."""
+"""Rows to the records of the model, as the files themselves would give them.
+
+A row is spelt as a document, and its record reads that: what stands in it as JSON stays as it is.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from os.path import join
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
+from molexp.catalog.engine import some
 from molexp.catalog.present import Present
 from molexp.lifecycle.place import Place
 from molexp.model.asset import Asset, parse_asset
-from molexp.model.codec import encode
 from molexp.model.execution import FoundExecution
 from molexp.model.record import Record
 from molexp.model.scope import FoundExperiment, FoundProject, FoundRun, ScopeMeta
 from molexp.rows.scopes import path_of
+from molexp.rows.tables import Table
 
-Row = Mapping[str, Any]
-Found = TypeVar("Found")
+Raw = tuple[Any, ...]
+"""A row as the engine gives it: the columns of its table, the address and uid of its scope."""
 
 _SCOPES: dict[str, type[ScopeMeta]] = {
     "projects": FoundProject,
@@ -25,7 +30,7 @@ _SCOPES: dict[str, type[ScopeMeta]] = {
     "runs": FoundRun,
 }
 _RUN = ("status", "executions", "started_at", "ended_at", "error_type", "error_message")
-_OF_SCOPES = ("uid", "name", "created_at", "description", "notes", "tags", "labels")
+_OF_SCOPES = ("address", "uid", "name", "created_at", "description", "notes", "tags", "labels")
 _OF_KINDS = {
     "projects": _OF_SCOPES,
     "experiments": (*_OF_SCOPES, "params", "n_replicas"),
@@ -46,106 +51,144 @@ _OF_ASSETS = (
 
 
 def to_records(
-    root: str, present: Present, table: str, rows: Sequence[Row], numbers: Collection[int]
-) -> Sequence[Record | Row]:
-    """Rows as records; those of tables that the model has no record for stay as they are.
+    root: str, present: Present, table: Table, raw: Sequence[Raw]
+) -> Sequence[Record] | None:
+    """Rows as records; None if the model has no record for rows of this table."""
+    if table.name == "assets":
+        around = _Surroundings(root, present, table, raw)
+        return [around.asset(each) for each in raw]
+    if table.name in _SCOPES:
+        kind = f'"format":1,"kind":"{table.name.removesuffix("s")}"'
+        spell = _Spelling(table, _OF_KINDS[table.name])
+        where = [*table.columns].index("address")
+        read = _SCOPES[table.name].from_json
+        return [read(spell(each, kind), each[where]) for each in raw]
+    if table.name == "executions":
+        number = [*table.columns].index("execution")
+        spell = _Spelling(table, [name for name in table.columns if name not in _NOT_SAID])
+        return [
+            FoundExecution.from_json(
+                spell(each, f'"address":{_text(each[-2])},"number":{each[number]}'),
+                f"{each[-2]}, execution {each[number]}",
+            )
+            for each in raw
+        ]
+    return None
 
-    ``numbers`` are those of the rows' scopes.
-    """
-    if table == "assets":
-        around = _Surroundings(root, present, rows, numbers)
-        return [around.asset(row) for row in rows]
-    if table in _SCOPES:
-        return [_scope(table, row) for row in rows]
-    return [_execution(row) for row in rows] if table == "executions" else rows
+
+_NOT_SAID = ("scope", "execution")
 
 
-def _scope(table: str, row: Row) -> ScopeMeta:
-    kind = {"format": 1, "kind": table.removesuffix("s"), "address": row["address"]}
-    said = {name: _plain(row[name]) for name in _OF_KINDS[table] if row[name] is not None}
-    return _read(_SCOPES[table].from_json, {**_plain(row["more"]), **said, **kind}, row["address"])
+class _Spelling:
+    """How rows of a table are spelt: some of their columns, and what no column has."""
+
+    def __init__(self, table: Table, names: Sequence[str]) -> None:
+        at = {name: number for number, name in enumerate(table.columns)}
+        self._members = [
+            (f'"{name}":', at[name], _SPELT.get(table.columns[name].split()[0], json.dumps))
+            for name in names
+        ]
+        self._more = at.get("more")
+
+    def __call__(self, raw: Raw, *others: str) -> bytes:
+        members = [
+            name + spell(raw[at]) for name, at, spell in self._members if raw[at] is not None
+        ]
+        if self._more is not None:
+            others = (*others, _inside(raw[self._more]))
+        return f"{{{','.join(filter(None, (*others, *members)))}}}".encode()
 
 
-def _execution(row: Row) -> FoundExecution:
-    said = {name: _plain(value) for name, value in row.items() if value is not None}
-    said |= {"address": said.pop("scope"), "number": said.pop("execution")}
-    return _read(FoundExecution.from_json, said, f"{row['scope']}, execution {row['execution']}")
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _moment(value: datetime) -> str:
+    return f'"{value.isoformat()}Z"'
+
+
+_text: Callable[[str], str] = json.encoder.encode_basestring_ascii
+_SPELT: dict[str, Callable[[Any], str]] = {
+    "JSON": _as_it_is,
+    "TIMESTAMP": _moment,
+    "VARCHAR": _text,
+}
+
+
+def _inside(document: str) -> str:
+    """The members of an object that stands as text, without the braces around them."""
+    return document[1:-1]
+
+
+class _At(NamedTuple):
+    """Where in a row of assets something stands."""
+
+    execution: int
+    asset_id: int
+    kind: int
+    path: int
+    producer: int
+    more: int
 
 
 class _Surroundings:
-    """What assets need beyond their rows: the runs that made them, and where bytes lie."""
+    """What assets need beyond their rows: where bytes lie, of what was published as well."""
 
-    def __init__(
-        self, root: str, present: Present, rows: Sequence[Row], numbers: Collection[int]
-    ) -> None:
+    def __init__(self, root: str, present: Present, table: Table, raw: Sequence[Raw]) -> None:
         self._root = root
-        made = {row["scope"] for row in rows if row["execution"] is not None}
-        self._runs: dict[str, str] = {}
-        if made:
-            self._find_runs(present, "scope", "INTEGER", list(numbers))
-        if made - self._runs.keys():  # numbers of another generation, as behind an older page
-            self._find_runs(present, "address", "VARCHAR", list(made - self._runs.keys()))
-        published = [row["more"]["refers_to"] for row in rows if "refers_to" in row["more"]]
+        self._at = at = _At(*([*table.columns].index(name) for name in _At._fields))
+        self._spell = _Spelling(table, _OF_ASSETS)
+        self._directories: dict[str, str] = {}
+        published = [
+            json.loads(each[at.more])["refers_to"] for each in raw if _REFERS in each[at.more]
+        ]
         self._published: dict[tuple[str, str, int], tuple[str, str]] = {}
         if published:
+            uids = some(published)
             found = present.execute(
                 "SELECT a.asset_id, r.uid, a.execution, r.address, a.path"
-                " FROM assets AS a JOIN runs AS r ON r.scope = a.scope"
+                " FROM assets AS a JOIN scopes AS r ON r.scope = a.scope"
                 " WHERE a.path IS NOT NULL AND a.execution IS NOT NULL"
-                " AND a.asset_id IN (SELECT unnest(CAST($1 AS VARCHAR[])))"
-                " AND a.scope IN (SELECT scope FROM ids WHERE hash IN"
-                " (SELECT md5_number_lower(unnest(CAST($1 AS VARCHAR[])))))",
-                [published],
+                f" AND a.asset_id IN {uids} AND a.scope IN (SELECT scope FROM ids WHERE hash IN"
+                f" (SELECT md5_number_lower(uid) FROM {uids} AS t (uid)))"
             )
             self._published = {tuple(key): (at, path) for *key, at, path in found.fetchall()}
 
-    def _find_runs(self, present: Present, column: str, kind: str, wanted: list[Any]) -> None:
-        test = f"{column} = ?"
-        if len(wanted) > 1:
-            test = f"{column} IN (SELECT unnest(CAST(? AS {kind}[])))"
-        given = wanted if len(wanted) > 1 else wanted[0]
-        found = present.execute(f"SELECT address, uid FROM runs WHERE {test}", [given])
-        self._runs |= dict(found.fetchall())
-
-    def asset(self, row: Row) -> Asset:
+    def asset(self, raw: Raw) -> Asset:
         """The asset of a row, as the class of its kind, which knows where its bytes are."""
-        said = {name: _plain(row[name]) for name in _OF_ASSETS if row[name] is not None}
-        said = {**_plain(row["more"]), **said}
-        producer = dict(row["producer"])
-        if row["execution"] is not None:
-            producer |= {"execution": row["execution"]}
-            if row["scope"] in self._runs:
-                producer["run"] = self._runs[row["scope"]]
-        if producer:
-            said["producer"] = producer
-        if row["kind"] == "data":
-            said["format"] = 1
-        if row["path"] is not None:  # a record says it from its own directory, not from its scope
-            said["path"] = row["path"].split("/", 3 if row["execution"] is None else 1)[-1]
-        asset = _read(parse_asset, said, f"the asset {row['asset_id']}")
-        return asset.placed(self._place(row))
+        at = self._at
+        execution, path, address, run = raw[at.execution], raw[at.path], *raw[-2:]
+        producer = [_inside(raw[at.producer])]
+        others = ['"format":1' if raw[at.kind] == "data" else ""]
+        if execution is not None:
+            producer.append(f'"execution":{execution}')
+            if run is not None:
+                producer.append(f'"run":"{run}"')
+        if any(producer):
+            others.append(f'"producer":{{{",".join(filter(None, producer))}}}')
+        if path is not None:  # a record says it from its own directory, not from its scope
+            others.append(f'"path":{_text(path.split("/", 3 if execution is None else 1)[-1])}')
+        asset = parse_asset(self._spell(raw, *others), f"the asset {raw[at.asset_id]}")
+        return asset.placed(self._place(raw, address, path))
 
-    def _place(self, row: Row) -> Place:
-        address, path, more = row["scope"], row["path"], row["more"]
+    def _place(self, raw: Raw, address: str, path: str | None) -> Place:
+        at = self._at
         elsewhere = None
-        if "refers_to" in more:
-            producer = row["producer"]
-            key = (more["refers_to"], producer.get("run"), producer.get("execution"))
-            there = self._published.get(key)
+        if _REFERS in raw[at.more]:
+            producer = json.loads(raw[at.producer])
+            referred = json.loads(raw[at.more])["refers_to"]
+            there = self._published.get((referred, producer.get("run"), producer.get("execution")))
             if there is not None:
                 return Place(self._directory(there[0]), address, there[1])
-        elif row["execution"] is None and path is None:
-            elsewhere = more.get("origin")  # data that was registered where it lies
+        elif raw[at.execution] is None and path is None:
+            elsewhere = json.loads(raw[at.more]).get("origin")  # registered where it lies
         return Place(self._directory(address), address, path, elsewhere)
 
     def _directory(self, address: str) -> str:
-        return join(self._root, path_of(tuple(address.split("/")) if address else ()))
+        if address not in self._directories:
+            parts = tuple(address.split("/")) if address else ()
+            self._directories[address] = join(self._root, path_of(parts))
+        return self._directories[address]
 
 
-def _plain(value: Any) -> Any:
-    """As JSON has it, from which records are read."""
-    return f"{value.isoformat()}" if hasattr(value, "isoformat") else encode(value)
-
-
-def _read(read: Callable[[bytes, str], Found], said: Row, where: str) -> Found:
-    return read(json.dumps(said).encode(), where)
+_REFERS = '"refers_to":'

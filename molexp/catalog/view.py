@@ -111,6 +111,14 @@ class View:
                         self._fold_if_due()
                     return answer
 
+    def read(self, address: str) -> Gathered:
+        """What the files of one scope say now; raises MolexpError if none is there."""
+        parts = parts_of(address)
+        with self._directory.enter(path_of(parts)) as directory:
+            found = gather(directory, parts, 0, [])
+        _judge(found)
+        return found
+
     def rebuild(self, progress: Progress | None = None) -> Report:
         """Make a generation from the files alone; raises CatalogError and StorageError."""
         return self.fold(anew=True, progress=progress)
@@ -370,9 +378,7 @@ class View:
                 self._present.forget(overlaid.scope)
             self._open_ones.discard("/".join(address))
         for each in changed:
-            states = tuple(map(judged, each.unended))
-            for attempt, state in zip(each.unended, states, strict=True):
-                attempt.state = state or attempt.state
+            states = _judge(each)
             self._over[each.address] = _Overlaid(each, states, self._is_settled(each.glance))
             if each.unended:
                 self._open_ones.add("/".join(each.address))
@@ -417,6 +423,14 @@ class View:
         """Whether more scopes are there than are looked at one by one."""
         everything = scopes(self._directory, EVERYTHING, [])
         return any(number > MANY for number, _ in enumerate(everything, 1))
+
+
+def _judge(found: Gathered) -> tuple[str | None, ...]:
+    """Say of the executions that have no end how they are now."""
+    states = tuple(map(judged, found.unended))
+    for attempt, state in zip(found.unended, states, strict=True):
+        attempt.state = state or attempt.state
+    return states
 
 
 def _has_same_states(overlaid: _Overlaid) -> bool:

@@ -5,11 +5,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 import molexp as me
-from molexp.catalog.query import Query, get, query_assets, query_executions, query_runs
+from molexp.catalog.lookup import get
+from molexp.catalog.query import Query, query_assets, query_executions, query_runs
 from molexp.errors import ConflictError, InvalidInputError, NotFoundError, QueryError
 from tests.catalog.lab import Viewed, ask, record, view
 from tests.recording.lab import python
@@ -182,7 +184,7 @@ def test_everything_is_got_by_its_uid(source: Viewed, recorded: me.Workspace) ->
         scope = recorded.find(address)
         assert get(source, scope.uid).address == address
         assert get(source, address).uid == scope.uid
-        assert get(source, scope).uid == scope.uid  # type: ignore[arg-type]  # it has an address
+        assert get(source, scope).uid == scope.uid
     assert get(source, "run-5").address == "qm9/baseline/run-5"
 
 
@@ -195,12 +197,38 @@ def test_what_is_not_there_is_said_with_what_is_near(source: Viewed) -> None:
         with pytest.raises(NotFoundError, match="did you mean") as raised:
             get(source, wrong)
         assert near in str(raised.value)
-    for wrong in ("01ARYZ6S410000000000000000", "a/b/c/d", "zzzzzz", "'; DROP TABLE runs", "\0"):
+    for wrong in (
+        "01ARYZ6S410000000000000000",
+        "a/b/c/d",
+        "zzzzzz",
+        "'; DROP TABLE runs",
+        "\0",
+        "/",
+        "..",
+        "qm9/..",
+        "a//b",
+    ):
         with pytest.raises(NotFoundError, match="molexp sync"):
             get(source, wrong)
     for nothing in ("", None, 3):
         with pytest.raises(InvalidInputError, match="give a uid"):
-            get(source, nothing)  # type: ignore[arg-type]  # that is the test
+            get(source, nothing)
+
+
+def test_a_run_that_moves_between_the_question_and_the_look_is_got(tmp_path: Path) -> None:
+    workspace = record(tmp_path / "lab")
+    run: Any = workspace.find("qm9/baseline/run-1")
+    source = view(workspace)
+    real, moves = source.read, [run.move_to]
+
+    def read(address: str) -> Any:
+        while moves:
+            moves.pop()(workspace.find("water/baseline"))
+        return real(address)
+
+    with patch.object(source, "read", read):
+        assert get(source, run.uid).address == "water/baseline/run-1"
+    source.close()
 
 
 def test_of_twins_both_are_named(tmp_path: Path) -> None:

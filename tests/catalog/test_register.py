@@ -5,6 +5,8 @@ from __future__ import annotations
 from molexp.catalog import register
 from molexp.catalog.engine import Connection, connect
 from molexp.catalog.load import make_table
+from molexp.rows.gather import KINDS, Attempt, Gathered
+from molexp.rows.glance import Glance
 
 SCOPES = [(), ("a",), ("a", "e"), ("a", "e", "r"), ("ab",)]
 
@@ -16,7 +18,10 @@ def filled() -> Connection:
     make_table(connection, "here", "scopes", register.COLUMNS)
     marks = ", ".join("?" * len(register.COLUMNS))
     for number, address in enumerate(SCOPES):
-        row = register.entry(number, address, number * 7, is_open=number == 3)
+        found = Gathered(number, address, KINDS[len(address)], Glance())
+        found.glance.files["meta.json"] = (number, 0, 0, 0)
+        found.unended = [Attempt(1)] * (number == 3)
+        row = register.entry(found, is_sure=True)
         connection.execute(f"INSERT INTO here.scopes VALUES ({marks})", [*row])
     return connection
 
@@ -26,7 +31,7 @@ def test_prefixes_name_scopes() -> None:
     assert [*register.at(connection, "here", ["a", "", "none"])] == [(), ("a",)]
     below = register.at(connection, "here", ["a/**"])
     assert {*below} == {("a",), ("a", "e"), ("a", "e", "r")}
-    assert below["a", "e"] == register.Entry(2, 14)
+    assert below["a", "e"] == register.Entry(2, hash(((2, 0, 0, 0),)))
     assert len(register.at(connection, "here", ["**"])) == len(SCOPES)
     assert register.at(connection, "here", []) == {}
 

@@ -170,7 +170,8 @@ def moves_ignored() -> Iterator[None]:
     def look(self: View, *given: Any, **named: Any) -> bool:
         looking.append(self)
         try:
-            return real_look(self, *given, **named)
+            found: bool = real_look(self, *given, **named)
+            return found
         finally:
             looking.pop()
 
