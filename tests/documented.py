@@ -7,10 +7,10 @@ import re
 from typing import Any
 
 import molexp as me
+from molexp.catalog.asking.query import Page, Query
+from molexp.catalog.asking.sql import Answer
 from molexp.catalog.catalog import Catalog
 from molexp.catalog.fold import Report
-from molexp.catalog.query import Page, Query
-from molexp.catalog.sql import Answer
 from molexp.disk.trash import Removed
 from molexp.lifecycle.reaping import Reaped
 from molexp.model.asset import Producer

@@ -46,13 +46,13 @@ LATE_IMPORTS = {
     ("molexp/disk/ledger.py", "molexp.model.asset"): "lines are read and appended without records",
     ("molexp/disk/ledger.py", "molexp.model.execution"): "likewise",
     ("molexp/disk/tree.py", "zipfile"): "only for a workspace that is an archive",
-    ("molexp/catalog/catalog.py", "molexp.catalog.sql"): "what starts processes: for SQL alone",
+    ("molexp/catalog/catalog.py", "molexp.catalog.asking.sql"): "it starts processes: for SQL",
     ("molexp/catalog/engine.py", "_duckdb"): "the one door to the engine, for whoever asks",
     ("molexp/catalog/load.py", "tempfile"): "for very many rows; it loads what makes luck",
     ("molexp/rows/edits.py", "molexp.rows.judge"): "the records: for what is odd alone",
     ("molexp/rows/gather.py", "molexp.rows.live"): "the records of lines: for what is at work",
     ("molexp/rows/plain.py", "molexp.rows.judge"): "the records: for what is odd alone",
-    ("molexp/catalog/query.py", "molexp.catalog.results"): "who counts rows needs no record",
+    ("molexp/catalog/asking/query.py", "molexp.catalog.asking.results"): "the records: likewise",
     **{
         (f"molexp/workspace/{file}.py", module): "who has a handle may want nothing but a query"
         for file, modules in _OF_HANDLES.items()

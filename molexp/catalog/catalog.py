@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from molexp.catalog import lookup, query
+from molexp.catalog.asking import lookup, query
+from molexp.catalog.asking.query import Query
 from molexp.catalog.fold import Progress, Report
-from molexp.catalog.query import Query
 from molexp.catalog.view import View
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
@@ -18,10 +18,10 @@ from molexp.late import late
 from molexp.model.codec import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
-    from molexp.catalog import sql as sandboxes
-    from molexp.catalog.sql import Answer
+    from molexp.catalog.asking import sql as sandboxes
+    from molexp.catalog.asking.sql import Answer
 else:
-    sandboxes = late("molexp.catalog.sql")
+    sandboxes = late("molexp.catalog.asking.sql")
 
 
 class Catalog:

@@ -13,7 +13,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
-from molexp.catalog.query import Query
+from molexp.catalog.asking.query import Query
 from molexp.cli.telling.around import add_workspace_to, find_workspace
 from molexp.cli.telling.conditions import is_condition, lookups
 from molexp.cli.telling.text import as_json, inert, size_text, table, time_text, value_text

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 import molexp as me
-from molexp.catalog.query import Query, Source
+from molexp.catalog.asking.query import Query, Source
 from molexp.catalog.view import View
 from molexp.disk import layout
 

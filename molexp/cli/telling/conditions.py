@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from molexp.catalog.compile import LOOKUPS, PLACES
+from molexp.catalog.asking.compile import LOOKUPS, PLACES
 from molexp.errors import QueryError
 from molexp.rows.tables import Table, tables
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
-from molexp.catalog.compile import Condition, Key, condition, keys, place_of, table_of
+from molexp.catalog.asking.compile import Condition, Key, condition, keys, place_of, table_of
 from molexp.catalog.engine import quoted, translated
 from molexp.catalog.present import Present
 from molexp.errors import QueryError
 from molexp.model.codec import decode
 from molexp.model.ids import is_ulid
 from molexp.rows.gather import Gathered
+from molexp.rows.tables import Table
 
 Raw = tuple[Any, ...]
 """A row as the engine gives it: the columns of its table, the address and uid of its scope, and
@@ -110,7 +111,7 @@ class Query:
     def count(self) -> int:
         """How many rows there are."""
         values: list[object] = []
-        sql = f"SELECT 1 FROM {self.table} AS t{self._where(values)}"
+        sql = f"SELECT 1 FROM {self.table} AS t{_where(self, values)}"
         sql += "" if self.most is None else f" LIMIT {self.most}"
         count = f"SELECT count(*) FROM ({sql})"
         [(number,)] = asked(self.source, lambda c: c.execute(count, values).fetchall())
@@ -118,7 +119,7 @@ class Query:
 
     def all(self) -> list[Any]:
         """All of them, as records of the model; rows that have no record there, as dictionaries."""
-        return asked(self.source, lambda c: self.to_records(c, self.fetch(c)))
+        return asked(self.source, lambda p: to_records(self.source, p, self.table, fetch(self, p)))
 
     def first(self) -> Any:
         """The first of them; None if there is none."""
@@ -129,7 +130,7 @@ class Query:
 
     def rows(self) -> list[dict[str, Any]]:
         """All of them, by the names of their columns; ``scope`` is the address of a row's scope."""
-        return self.to_rows(asked(self.source, self.fetch))
+        return to_rows(table_of(self.table), asked(self.source, lambda p: fetch(self, p)))
 
     def addresses(self) -> list[str]:
         """Where the scopes lie that are found; raises QueryError for what is no scope."""
@@ -141,7 +142,7 @@ class Query:
                 near=["scope"],
             )
         values: list[object] = []
-        sql = f"SELECT address FROM ({self._select(values)})"
+        sql = f"SELECT address FROM ({_select(self, values)})"
         found = asked(self.source, lambda c: c.execute(sql, values).fetchall())
         return [address for (address,) in found]
 
@@ -159,75 +160,16 @@ class Query:
                 near=[],
             )
         behind = None if after is None else _read_token(after, self._spelt(), self._keys())
-        raw = asked(self.source, lambda c: self.limit(size).fetch(c, behind))
+        raw = asked(self.source, lambda p: fetch(self.limit(size), p, behind))
         has_more = bool(raw) and len(raw) == size
         following = _token(self._spelt(), raw[-1][-len(self._keys()) :]) if has_more else None
         return Page(self, raw, following)
 
-    def to_rows(self, raw: Sequence[Raw]) -> list[dict[str, Any]]:
-        """Rows by the names of their columns."""
-        columns = table_of(self.table).columns
-        is_scope = "address" in columns
-        readers = [
-            (name, _READERS.get(kind.removesuffix(" NOT NULL"))) for name, kind in columns.items()
-        ]
-        found = []
-        for each in raw:
-            row = {
-                name: value if read is None or value is None else read(value)
-                for (name, read), value in zip(readers, each, strict=False)
-            }
-            row["scope"] = each[len(columns)]  # its number is nobody's business
-            if is_scope:
-                del row["scope"]
-            found.append(row)
-        return found
-
-    def to_records(self, present: Present, raw: Sequence[Raw]) -> list[Any]:
-        """Rows as records of the model; as dictionaries, if it has none for them."""
-        from molexp.catalog.results import to_records  # the records, and pydantic with them
-
-        table = table_of(self.table)
-        placed = [each[: len(table.columns) + 2] for each in raw]
-        found = to_records(self.source.root, present, table, placed)
-        return self.to_rows(raw) if found is None else [*found]
-
     def _spelt(self) -> str:
         return f"{self.table} {' '.join(self.order)}"
 
-    def _where(self, values: list[object]) -> str:
-        if not self.conditions:
-            return ""
-        for each in self.conditions:
-            values += each.values
-        return " WHERE " + " AND ".join(f"({each.sql})" for each in self.conditions)
-
     def _keys(self) -> list[Key]:
         return keys(table_of(self.table), self.order)
-
-    def _select(self, values: list[object], behind: Sequence[Any] | None = None) -> str:
-        """The rows in their order; each with its keys, so that a page knows where it ended."""
-        table, order = table_of(self.table), self._keys()
-        place, join = place_of(table)
-        columns = [f"t.{quoted(name)}" for name in table.columns]
-        named = [f"{each.sql} AS k{number}" for number, each in enumerate(order)]
-        joins = "".join(dict.fromkeys([join, *(each.join for each in order)]))
-        for each in order:
-            values += each.values
-        where = [f"{place}.address AS address_", f"{place}.uid AS uid_"]
-        chosen = ", ".join([*columns, *where, *named])
-        sql = f"SELECT {chosen} FROM {self.table} AS t{joins}{self._where(values)}"
-        if behind is not None:
-            sql = f"SELECT * FROM ({sql}) WHERE {_behind(order, behind, values)}"
-        directions = [f"k{n}{' DESC' if key.descends else ''}" for n, key in enumerate(order)]
-        sql += " ORDER BY " + ", ".join(f"{each} NULLS LAST" for each in directions)
-        return sql + ("" if self.most is None else f" LIMIT {self.most}")
-
-    def fetch(self, present: Present, behind: Sequence[Any] | None = None) -> list[Raw]:
-        """The rows as the engine gives them, those alone that come ``behind`` these keys."""
-        values: list[object] = []
-        sql = self._select(values, behind)
-        return present.execute(sql, values).fetchall()
 
     def __repr__(self) -> str:
         text = f"{self.table}()"
@@ -251,17 +193,82 @@ class Page:
 
     def rows(self) -> list[dict[str, Any]]:
         """Its rows as dictionaries."""
-        return self.query.to_rows(self.raw)
+        return to_rows(table_of(self.query.table), self.raw)
 
     def all(self) -> list[Any]:
         """Its rows as records."""
-        return asked(self.query.source, lambda c: self.query.to_records(c, self.raw))
+        source, table = self.query.source, self.query.table
+        return asked(source, lambda p: to_records(source, p, table, self.raw))
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.all())
 
     def __len__(self) -> int:
         return len(self.raw)
+
+
+def fetch(query: Query, present: Present, behind: Sequence[Any] | None = None) -> list[Raw]:
+    """The rows as the engine gives them, those alone that come ``behind`` these keys."""
+    values: list[object] = []
+    sql = _select(query, values, behind)
+    return present.execute(sql, values).fetchall()
+
+
+def to_rows(table: Table, raw: Sequence[Raw]) -> list[dict[str, Any]]:
+    """Rows by the names of their columns; ``scope`` is the address of a row's scope."""
+    columns = table.columns
+    readers = [
+        (name, _READERS.get(kind.removesuffix(" NOT NULL"))) for name, kind in columns.items()
+    ]
+    found = []
+    for each in raw:
+        row = {
+            name: value if read is None or value is None else read(value)
+            for (name, read), value in zip(readers, each, strict=False)
+        }
+        row["scope"] = each[len(columns)]  # its number is nobody's business
+        if "address" in columns:
+            del row["scope"]
+        found.append(row)
+    return found
+
+
+def to_records(source: Source, present: Present, name: str, raw: Sequence[Raw]) -> list[Any]:
+    """Rows of a table as records of the model; as dictionaries, if it has none for them."""
+    from molexp.catalog.asking.results import to_records as as_records  # and pydantic with it
+
+    table = table_of(name)
+    placed = [each[: len(table.columns) + 2] for each in raw]
+    found = as_records(source.root, present, table, placed)
+    return to_rows(table, raw) if found is None else [*found]
+
+
+def _where(query: Query, values: list[object]) -> str:
+    if not query.conditions:
+        return ""
+    for each in query.conditions:
+        values += each.values
+    return " WHERE " + " AND ".join(f"({each.sql})" for each in query.conditions)
+
+
+def _select(query: Query, values: list[object], behind: Sequence[Any] | None = None) -> str:
+    """The rows in their order; each with its keys, so that a page knows where it ended."""
+    table = table_of(query.table)
+    order = keys(table, query.order)
+    place, join = place_of(table)
+    columns = [f"t.{quoted(name)}" for name in table.columns]
+    where = [f"{place}.address AS address_", f"{place}.uid AS uid_"]
+    named = [f"{each.sql} AS k{number}" for number, each in enumerate(order)]
+    joins = "".join(dict.fromkeys([join, *(each.join for each in order)]))
+    for each in order:
+        values += each.values
+    chosen = ", ".join([*columns, *where, *named])
+    sql = f"SELECT {chosen} FROM {table.name} AS t{joins}{_where(query, values)}"
+    if behind is not None:
+        sql = f"SELECT * FROM ({sql}) WHERE {_behind(order, behind, values)}"
+    directions = [f"k{n}{' DESC' if key.descends else ''}" for n, key in enumerate(order)]
+    sql += " ORDER BY " + ", ".join(f"{each} NULLS LAST" for each in directions)
+    return sql + ("" if query.most is None else f" LIMIT {query.most}")
 
 
 def query_assets(

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from molexp.catalog.compile import table_of
-from molexp.catalog.query import Query, Raw, Source, asked
+from molexp.catalog.asking.compile import table_of
+from molexp.catalog.asking.query import Query, Raw, Source, asked, to_records
 from molexp.errors import ConflictError, InvalidInputError, MolexpError, NotFoundError
 from molexp.model.ids import is_ulid
 
@@ -49,7 +49,7 @@ def get(source: Source, key: object) -> Any:
             since="unknown",
         )
     [(table, raw)] = hits
-    return asked(source, lambda p: Query(source, table).to_records(p, [raw])[0])
+    return asked(source, lambda p: to_records(source, p, table, [raw])[0])
 
 
 def _with_uid(source: Source, uid: str) -> list[Place]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import molexp as me
-from molexp.catalog.query import Query
+from molexp.catalog.asking.query import Query
 from molexp.model.asset import Asset, kinds
 from molexp.model.scope import FoundRun
 from tests.catalog.lab import Viewed, ask, view

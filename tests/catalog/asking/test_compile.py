@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import molexp as me
-from molexp.catalog.compile import condition, keys, table_of
-from molexp.catalog.query import Query
+from molexp.catalog.asking.compile import condition, keys, table_of
+from molexp.catalog.asking.query import Query
 from molexp.errors import InvalidInputError, QueryError
 from tests.catalog.lab import Viewed, ask
 

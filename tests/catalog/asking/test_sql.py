@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
 from decimal import Decimal
@@ -18,22 +17,13 @@ from typing import Any
 import pytest
 
 import molexp as me
-from molexp.catalog.sql import Answer, Sandbox, answered
+from molexp.catalog.asking.sql import Answer, Sandbox
 from molexp.catalog.view import View
 from molexp.disk import layout
 from molexp.errors import CatalogError, InvalidInputError, MolexpError, QueryError
-from tests.recording.lab import ROOT, hash_of, make_run
-from tests.users import NOBODY, User
+from tests.recording.lab import ROOT, make_run
 
-SECRET = "nobody may read this"
 FOREVER = "SELECT count(*) FROM range(100000000000) AS a, range(1000000)"
-
-
-@pytest.fixture(scope="module")
-def sandbox(recorded: me.Workspace) -> Iterator[Sandbox]:
-    made = Sandbox(recorded.root)
-    yield made
-    made.close()
 
 
 def test_sql_answers_with_columns_and_rows(sandbox: Sandbox) -> None:
@@ -133,99 +123,6 @@ def test_every_acknowledged_fact_is_seen_by_the_next_query(tmp_path: Path) -> No
     sandbox.close()
 
 
-def _hostile(outside: Path) -> list[str]:
-    """What must neither change nor read anything but the catalog."""
-    secret = outside / "secret.txt"
-    writes = outside / "written"
-    return [
-        "INSERT INTO runs SELECT * FROM runs",
-        "INSERT INTO over.params VALUES (1, 'a', 1, '', 'number')",
-        "DELETE FROM over.runs",
-        "DELETE FROM over.runs RETURNING *",
-        "UPDATE over.runs SET status = 'succeeded'",
-        "WITH d AS (DELETE FROM over.runs RETURNING *) SELECT * FROM d",
-        "WITH d AS (INSERT INTO over.hidden VALUES (0) RETURNING *) SELECT * FROM d",
-        "WITH d AS (UPDATE over.runs SET name = '' RETURNING *) SELECT * FROM d",
-        "CREATE TABLE t AS SELECT 1",
-        "CREATE TEMP TABLE t AS SELECT 1",
-        "CREATE OR REPLACE VIEW runs AS SELECT 1",
-        "CREATE MACRO m() AS 1",
-        "CREATE SECRET s (TYPE S3)",
-        "CREATE SCHEMA s",
-        "DROP VIEW runs",
-        "DROP TABLE over.runs",
-        "ALTER TABLE over.runs ADD COLUMN x INTEGER",
-        "TRUNCATE over.runs",
-        f"COPY runs TO '{writes}'",
-        f"COPY (SELECT 1) TO '{writes}' (FORMAT parquet)",
-        f"COPY over.runs FROM '{secret}'",
-        f"EXPORT DATABASE '{writes}'",
-        f"IMPORT DATABASE '{outside}'",
-        f"ATTACH '{writes}.duckdb' AS other",
-        f"ATTACH '{secret}' AS other (READ_ONLY)",
-        "ATTACH ':memory:' AS other",
-        "DETACH memory",
-        "USE over",
-        "INSTALL httpfs",
-        "LOAD httpfs",
-        f"LOAD '{secret}'",
-        "UPDATE EXTENSIONS",
-        "SET threads = 64",
-        "SET enable_external_access = true",
-        "SET memory_limit = '100GB'",
-        "RESET lock_configuration",
-        "SET VARIABLE x = 1",
-        "PRAGMA threads = 64",
-        "PRAGMA enable_profiling",
-        "CALL enable_logging()",
-        "CALL pragma_version()",
-        f"FROM enable_logging(storage := 'file', storage_path := '{writes}')",
-        "CHECKPOINT",
-        "VACUUM",
-        "BEGIN",
-        "COMMIT",
-        "ROLLBACK",
-        "PREPARE p AS DELETE FROM over.runs",
-        "EXECUTE p",
-        "EXPLAIN ANALYZE DELETE FROM over.runs",
-        "SELECT 1; SELECT 2",
-        "SELECT 1; DROP VIEW runs",
-        f"SELECT 1; COPY runs TO '{writes}'",
-        "ROLLBACK; DELETE FROM over.runs",
-        "FROM query('DELETE FROM over.runs')",
-        f"FROM read_csv('{secret}')",
-        f"FROM read_csv('{secret}', auto_detect = false, columns = {{'x': 'VARCHAR'}})",
-        f"FROM read_text('{secret}')",
-        f"FROM read_blob('{secret}')",
-        f"FROM read_json('{secret}')",
-        f"FROM read_parquet('{secret}')",
-        f"FROM '{secret}'",
-        f"FROM sniff_csv('{secret}')",
-        f"FROM parquet_metadata('{secret}')",
-        f"FROM query('FROM read_text(''{secret}'')')",
-        f"SELECT (SELECT content FROM read_text('{secret}'))",
-        f"FROM read_text('{outside}/../{outside.name}/secret.txt')",
-        f"FROM read_text('file://{secret}')",
-        "FROM read_csv('/etc/passwd')",
-        "FROM read_text('/proc/self/environ')",
-        "FROM read_blob('/dev/fd/0')",
-        "FROM read_blob(['/dev/fd/3', '/dev/fd/4', '/dev/fd/5', '/dev/fd/6', '/dev/fd/7'])",
-        "FROM glob('*')",
-        f"FROM glob('{outside}/*')",
-        "FROM duckdb_extensions()",
-        "FROM 'https://example.com/x.csv'",
-        "FROM read_csv('s3://bucket/x.csv')",
-        "SELECT getenv('MOLEXP_SECRET')",
-        "SELECT set_config('threads', 4)",
-        "FROM secret_of_python",
-        "FROM request",
-        "FROM arrow_scan(1, 2, 3)",
-        "FROM python_map_function(1)",
-        "FROM seq_scan()",
-        "SELECT nextval('s')",
-    ]
-
-
 @pytest.mark.parametrize("is_folded", [False, True])
 def test_sql_reads_a_generation_and_what_is_over_it(tmp_path: Path, is_folded: bool) -> None:
     run = make_run(tmp_path / "lab", durability="process")
@@ -239,60 +136,6 @@ def test_sql_reads_a_generation_and_what_is_over_it(tmp_path: Path, is_folded: b
     sandbox.close()
 
 
-def _without_cache(root: Path) -> str:
-    return hash_of(root / "projects")
-
-
-@pytest.mark.users
-def test_nothing_is_written_or_read_but_the_catalog(user: User) -> None:
-    outside = user.directory / "outside"
-
-    def attack() -> list[str]:
-        outside.mkdir()
-        (outside / "secret.txt").write_text(SECRET)
-        root = make_run(outside / "lab", durability="process").workspace.root
-        first = View(root, layout.ACCESS["private"])
-        first.rebuild()
-        first.close()
-        before = _without_cache(root), sorted(path.name for path in outside.iterdir())
-        wrong = []
-        statements = _hostile(outside)
-        if user.uid == NOBODY:  # whom nothing else is refused than what root is refused
-            statements = [each for each in statements if str(outside) in each or "over" in each]
-        for statement in statements:
-            view = View(root, layout.ACCESS["private"])
-            request = {"sql": statement, "parameters": None, "most": 1000}
-            try:
-                wrong += [f"{statement}: {answered(view, request)!r}"]
-            except MolexpError as error:
-                if not isinstance(error, QueryError) or SECRET in str(error) or not error.cure:
-                    wrong.append(f"{statement}: {error!r}")
-            view.close()
-        assert before == (_without_cache(root), sorted(path.name for path in outside.iterdir()))
-        return wrong
-
-    wrong = user.run(attack)
-    assert not wrong, "\n".join(wrong)
-
-
-def test_the_hostile_are_refused_in_the_child_as_well_and_leave_nothing_behind(
-    recorded: me.Workspace, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SECRET_KEY", SECRET)
-    (tmp_path / "secret.txt").write_text(SECRET)
-    before = (
-        sandbox.sql("FROM runs ORDER BY address").rows,
-        hash_of(Path(recorded.root, "projects")),
-    )
-    for statement in _hostile(tmp_path)[5::11]:
-        with pytest.raises(QueryError) as raised:
-            sandbox.sql(statement)
-        assert SECRET not in str(raised.value)
-    after = sandbox.sql("FROM runs ORDER BY address").rows, hash_of(Path(recorded.root, "projects"))
-    assert repr(after) == repr(before)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["secret.txt"]
-
-
 def _of(parent: int) -> set[int]:
     """The children of a process that ask."""
     found = set()
@@ -301,7 +144,7 @@ def _of(parent: int) -> set[int]:
             command = Path("/proc", name, "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"molexp.catalog.sql" in command and str(parent).encode() in command:
+        if b"molexp.catalog.asking.child" in command and str(parent).encode() in command:
             found.add(int(name))
     return found
 
@@ -374,7 +217,7 @@ def test_a_child_that_dies_is_replaced(sandbox: Sandbox) -> None:
 
 INTERRUPTED = """
 import sys
-from molexp.catalog.sql import Sandbox
+from molexp.catalog.asking.sql import Sandbox
 sandbox = Sandbox(sys.argv[1])
 sandbox.sql("SELECT 1")
 print("ready", flush=True)
