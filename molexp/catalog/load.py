@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import IO, TYPE_CHECKING
 
 from molexp.catalog import register
@@ -172,19 +173,27 @@ class Rows:
 
     def _spell(self) -> None:
         """Spell the rows as lines, but those in which a text would be taken for something else."""
-        lines = []
-        for row in self._few:
-            line = self._line % row
-            is_plain = line.count(_BETWEEN) == self._between and line.find("\n") == len(line) - 1
-            is_plain = is_plain and "\r" not in line and "\0" not in line
-            if is_plain and len(line) < _LONGEST and "None" not in row:
-                lines.append(line)
-            else:
-                self._odd.append(row)
         if self._file is None:
             self._file = _nameless()
-        self._file.write("".join(lines))
+        together = self._lines(self._few)
+        if together is not None:
+            self._file.write(together)
+        else:
+            for row in self._few:
+                line = self._lines([row])
+                if line is not None:
+                    self._file.write(line)
+                else:
+                    self._odd.append(row)
         self._few = []
+
+    def _lines(self, rows: Sequence[Row]) -> str | None:
+        """Rows as lines; None if one of them would not be read as it is."""
+        number, values = len(rows), tuple(chain.from_iterable(rows))
+        text = self._line * number % values
+        is_plain = text.count(_BETWEEN) == self._between * number and text.count("\n") == number
+        is_plain = is_plain and "\r" not in text and "\0" not in text and "None" not in values
+        return text if is_plain and len(text) < _LONGEST else None
 
 
 def _nameless() -> IO[str]:

@@ -15,7 +15,7 @@ from molexp.errors import FormatError, MolexpError
 from molexp.late import late
 from molexp.model.codec import split_line
 from molexp.rows.edits import edited
-from molexp.rows.glance import Glance, read
+from molexp.rows.glance import Glance, read, read_summed
 from molexp.rows.plain import SPELLINGS, Json, checked, document, is_plain_text, parse
 
 if TYPE_CHECKING:
@@ -88,15 +88,18 @@ def gather(
     kind = KINDS[len(address)]
     seen, data = read(directory, kind, problems)
     found = Gathered(scope, address, kind, seen)
-    _Reader(directory.path, data, problems).fill(found)
+    _Reader(directory, data, problems).fill(found)
     return found
 
 
 class _Reader:
     """The files of one scope, by their paths in it, while they are taken apart."""
 
-    def __init__(self, where: str, data: dict[str, bytes], problems: list[MolexpError]) -> None:
-        self._where = where
+    def __init__(
+        self, directory: Directory, data: dict[str, bytes], problems: list[MolexpError]
+    ) -> None:
+        self._directory = directory
+        self._where = directory.path
         self._data = data
         self._problems = problems
 
@@ -145,10 +148,14 @@ class _Reader:
         if not ledger:
             return None  # only a power loss takes its start: nobody who lives ever owned it
         attempt = Attempt(int(at))
-        for each in (f"{at}/{layout.END}", f"{at}/{layout.END_WITHOUT_LINKS}"):
+        ends = [f"{at}/{layout.END}", f"{at}/{layout.END_WITHOUT_LINKS}"]
+        for each in ends:
             if each in self._data:
                 attempt.end = self._document(each, "end")
         end = attempt.end
+        if end is None and any(each in found.glance.files for each in ends):
+            self._data |= (rest := read_summed(self._directory, at))  # an end that says nothing
+            paths += rest
         manifest = {each["path"]: each for each in end.get("manifest", ())} if end else {}
         self._owned(path, ledger, attempt, manifest.get(layout.LEDGER))
         for each in paths:
@@ -213,13 +220,10 @@ class _Reader:
                 found = None
             if type(found) is dict and len(found) == 1:
                 [(kind, said)] = found.items()
-                if kind in wanted and (kind != "start" or index == 0):
-                    if kind not in SPELLINGS:
-                        yield kind, {}  # a pause or its end: that it is there says all
-                        continue
-                    if SPELLINGS[kind].holds(said):
-                        yield kind, said
-                        continue
+                belongs = kind in wanted and (kind != "start" or index == 0)
+                if belongs and SPELLINGS[kind].holds(said):
+                    yield kind, said
+                    continue
             odd = self._odd(path, line, wanted, _offset(lines, index))
             if odd is not None:
                 yield odd
@@ -233,13 +237,14 @@ class _Reader:
         """A line that is not plainly right, if the records take it where it stands."""
         try:
             kind, raw = split_line(line)
-            if kind in wanted and kind not in SPELLINGS:
-                return kind, {}
             if kind in wanted and not (kind == "start" and offset):
                 return kind, checked(kind, raw, f"{self._where}/{path}, byte {offset}")
         except ValueError as error:
             self._wrong(path, offset, str(error))
         except FormatError as error:
+            within = error.details.get("place")
+            error.details["path"] = f"{self._where}/{path}"
+            error.details["place"] = f"byte {offset}{f', {within}' if within else ''}"
             self._problems.append(error)
         else:
             if kind in _KNOWN_LINES:

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from molexp.disk import layout
@@ -68,6 +69,14 @@ def read(
     return look.seen, look.data
 
 
+def read_summed(directory: Directory, at: str) -> dict[str, bytes]:
+    """The files in an execution whose end cannot be read, of which that says what they came to."""
+    look = _Look([])
+    with suppress(MolexpError), directory.enter(at) as within:
+        look.at_open_execution(within, at, within.names())
+    return look.data
+
+
 class _Look:
     """One walk through a scope, which reads what it finds if it is given ``problems``."""
 
@@ -111,17 +120,21 @@ class _Look:
     def _at_execution(self, directory: Directory, at: str) -> None:
         """Its end first: after that its owner writes nothing any more."""
         names = self._list(directory, at)
-        has_ended = layout.END in names or "end" in names
         if layout.END in names:
             self._note(directory, layout.END, f"{at}/{layout.END}")
-        elif has_ended:
+        elif "end" in names:
             self._inside(directory, "end", f"{at}/end", self._at_end)
         for name in names:
             if name == layout.LEDGER or name.startswith(layout.LEDGER_PREFIX):
                 self._note(directory, name, f"{at}/{name}")
-            elif has_ended:
-                continue  # its end says what the others came to
-            elif name == layout.METRICS or name.startswith(layout.METRICS_PREFIX):
+        ends = f"{at}/{layout.END}", f"{at}/{layout.END_WITHOUT_LINKS}"
+        if not any(end in self.seen.files for end in ends):  # an end says what the others came to
+            self.at_open_execution(directory, at, names)
+
+    def at_open_execution(self, directory: Directory, at: str, names: list[str]) -> None:
+        """The metrics and log records of an execution."""
+        for name in names:
+            if name == layout.METRICS or name.startswith(layout.METRICS_PREFIX):
                 self._note(directory, name, f"{at}/{name}")
             elif name == layout.LOGS:
                 self._inside(directory, name, f"{at}/{name}", self._at_logs)

@@ -366,6 +366,10 @@ SPELLINGS: Final[dict[str, Spelling]] = {
             "resumed_step": COUNT.or_null,
         },
     ),
+    **dict.fromkeys(
+        ("paused", "resumed"),
+        Spelling({"at": TIME}, {"by": TEXT.or_null, "reason": TEXT.or_null}),
+    ),
     "input": Spelling(
         {"at": TIME},
         {

@@ -44,7 +44,7 @@ def _parsed(raw: bytes) -> Any:
 
 
 DOCUMENTS = documents()
-KINDS = tuple(sorted(DOCUMENTS.keys() - {"paused", "resumed"}))
+KINDS = tuple(sorted(DOCUMENTS))
 
 deep: Any = 1
 for _ in range(120):

@@ -56,6 +56,40 @@ def test_a_log_has_the_size_that_it_came_to(run: me.Run) -> None:
     assert sizes["train"] == len("one\n")
 
 
+def test_a_damaged_end_hides_nothing_else(run: me.Run) -> None:
+    end = run.run_dir / "0001" / "end.json"
+    end.parent.chmod(0o755)
+    end.chmod(0o644)
+    end.write_bytes(b"no record")
+    found, [problem] = look(run)
+    assert str(end) in problem.message
+    [attempt] = found.attempts
+    assert attempt.end is None
+    assert attempt.metrics["loss"]["last"] == 0.5
+    assert found.unended == [attempt]
+
+
+def test_an_end_that_was_only_begun_without_links_hides_nothing(run: me.Run) -> None:
+    execution = run.run_dir / "0001"
+    execution.chmod(0o755)
+    (execution / "end.json").unlink()
+    (execution / "end").mkdir()
+    found, problems = look(run)
+    assert not problems
+    assert found.attempts[0].metrics["loss"]["last"] == 0.5
+
+
+def test_what_is_wrong_is_told_with_its_file_and_its_place(run: me.Run) -> None:
+    ledger = run.run_dir / "0001" / "ledger.jsonl"
+    before = ledger.read_bytes()
+    ledger.chmod(0o644)
+    ledger.write_bytes(before + b'{"paused":{}}\n')
+    found, [problem] = look(run)
+    assert problem.details["path"] == str(ledger)
+    assert str(problem.details["place"]).startswith(f"byte {len(before)}")
+    assert found.attempts[0].state == "succeeded"
+
+
 def test_a_damaged_line_hides_no_other(run: me.Run) -> None:
     ledger = run.run_dir / "0001" / "ledger.jsonl"
     lines = ledger.read_bytes().splitlines(keepends=True)
