@@ -25,7 +25,7 @@ from molexp.errors import CatalogError, FormatError, MolexpError, NotFoundError
 from molexp.rows.gather import KINDS, Gathered, gather
 from molexp.rows.glance import glance
 from molexp.rows.owners import here, is_dead
-from molexp.rows.scopes import EVERYTHING, Parts, scopes
+from molexp.rows.scopes import EVERYTHING, Parts, is_subtree, scopes
 
 GROWN = 1.5
 """A generation that grew to so many times what it was packed to is packed again."""
@@ -248,10 +248,10 @@ class _Reading:
             highest, _ = register.extent(self._connection, DRAFT)
         numbers = count(highest + 1)
         stale: list[int] = []
-        for address, directory in self._everything(prefixes):
+        for address, directory, is_hinted in self._everything(prefixes):
             entry = known.get(address)
             try:
-                if entry is not None and entry.signature is not None:
+                if entry is not None and entry.signature is not None and not is_hinted:
                     seen = glance(directory, KINDS[len(address)])
                     if seen.signature == entry.signature:
                         self._found.add(address)
@@ -272,14 +272,14 @@ class _Reading:
                 progress(loader.count)
         gone = self._gone(prefixes, known)
         drop(self._connection, DRAFT, [*stale, *gone])
-        register.strike(self._connection, DRAFT, [*stale, *gone])
         loader.finish()
 
-    def _everything(self, prefixes: set[str]) -> Iterator[tuple[Parts, Directory]]:
+    def _everything(self, prefixes: set[str]) -> Iterator[tuple[Parts, Directory, bool]]:
+        """All that prefixes name, each once, and whether it was meant by itself."""
         for prefix in sorted(prefixes):
             for address, directory in scopes(self._root, prefix, self._report.errors):
                 if address not in self._found:
-                    yield address, directory
+                    yield address, directory, not is_subtree(prefix)
 
     def _gone(self, prefixes: set[str], known: dict[Parts, register.Entry]) -> list[int]:
         """The numbers of scopes that are not there any more, and of all that lay in them."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import md5
 from itertools import chain
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from molexp.catalog import register
-from molexp.catalog.engine import Connection, listed, literal, quoted
+from molexp.catalog.engine import Connection, literal, quoted, some
 from molexp.late import late
 from molexp.rows.gather import Gathered
 from molexp.rows.tables import Table, tables
@@ -65,10 +66,13 @@ def _copy_table(
 
 
 def drop(connection: Connection, target: str, scopes: Sequence[int]) -> None:
-    """Take away all rows of some scopes."""
+    """Take away all rows of some scopes, and forget them."""
     if scopes:
-        for name in (*tables(), "ids"):
-            connection.execute(f"DELETE FROM {target}.{name} WHERE scope IN ({listed(scopes)})")
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE stale AS FROM {some(scopes)} AS t (scope)"
+        )
+        for name in (*tables(), "ids", "scopes"):
+            connection.execute(f"DELETE FROM {target}.{name} WHERE scope IN (FROM stale)")
 
 
 class Loader:
@@ -83,7 +87,7 @@ class Loader:
         self._target = target
         self._rows = [(table, Rows(table.columns)) for table in tables().values()]
         self._entries = Rows(register.COLUMNS)
-        self._scopes: list[int] = []
+        self._ids = Rows(IDS)
         self._unsorted: list[Table] = []
         self._is_new = is_new
         if is_new:
@@ -96,9 +100,13 @@ class Loader:
     def add(self, found: Gathered, *, is_sure: bool) -> None:
         """Add one scope; unless ``is_sure``, it may have changed again since it was read."""
         for table, rows in self._rows:
-            rows.add(table.reader(found))
+            if self._is_new:
+                rows.add(table.reader(found))
+            else:
+                made = [*table.reader(found)]
+                rows.add(made)
+                self._ids.add(ids_in(table, made))
         self._entries.add([register.entry(found, is_sure=is_sure)])
-        self._scopes.append(found.scope)
         self.count += 1
         if self._is_new and self.count % TOGETHER == 0:
             self._load()
@@ -109,7 +117,7 @@ class Loader:
         for table in self._unsorted:
             _copy_table(self._connection, _UNSORTED, self._target, table.name, table.order)
             self._connection.execute(f"DROP TABLE {_UNSORTED}.{table.name}")
-        if self._is_new or self._scopes:
+        if self._is_new:
             self._index()
 
     def _load(self) -> None:
@@ -117,19 +125,35 @@ class Loader:
             target = _UNSORTED if table in self._unsorted else self._target
             rows.insert(self._connection, f"{target}.{table.name}")
         self._entries.insert(self._connection, f"{self._target}.scopes")
+        self._ids.insert(self._connection, f"{self._target}.ids")
 
     def _index(self) -> None:
-        """Note where each identity is: among texts that begin alike none is found quickly."""
-        some = "" if self._is_new else f" AND scope IN ({listed(self._scopes)})"
+        """Note where each identity is: the same as ``ids_in`` says, of all at once."""
         each = " UNION ALL ".join(
             f"SELECT md5_number_lower({table.uid}) AS hash, scope, '{table.name}'"
-            f" FROM {self._target}.{table.name} WHERE {table.uid} IS NOT NULL{some}"
+            f" FROM {self._target}.{table.name} WHERE {table.uid} IS NOT NULL"
             for table in tables().values()
             if table.uid is not None
         )
         self._connection.execute(
             f"INSERT INTO {self._target}.ids SELECT * FROM ({each}) ORDER BY hash"
         )
+
+
+def ids_in(table: Table, rows: Iterable[Row]) -> Iterator[tuple[int, int, str]]:
+    """Where each identity is, by a hash of it: among texts that begin alike none is found soon."""
+    if table.uid is not None:
+        at = [*table.columns].index(table.uid)
+        for row in rows:
+            scope: Any = row[0]
+            uid: Any = row[at]
+            if uid is not None:
+                yield hash_of(uid), scope, table.name
+
+
+def hash_of(uid: str) -> int:
+    """As the engine's ``md5_number_lower`` says it."""
+    return int.from_bytes(md5(uid.encode(), usedforsecurity=False).digest()[8:], "little")
 
 
 class Rows:

@@ -6,8 +6,6 @@ Of a table nothing is made before a statement names it: most ask for two or thre
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from hashlib import md5
-from typing import Any
 
 from molexp.catalog import load, register
 from molexp.catalog.engine import Connection, listed
@@ -73,7 +71,7 @@ class Present:
 
     def locate(self, uid: str) -> list[tuple[str, int]]:
         """In which tables and scopes an identity is."""
-        hashed = _hash(uid)
+        hashed = load.hash_of(uid)
         self._index()
         found = {*self._places.get(hashed, ())}
         if self._base:
@@ -182,16 +180,6 @@ def _entry(found: Gathered) -> Iterator[Row]:
 
 
 def _ids(found: Gathered) -> Iterator[tuple[int, int, str]]:
-    """Where each identity is, by a hash of it."""
     for table in tables().values():
         if table.uid is not None:
-            at = [*table.columns].index(table.uid)
-            for row in table.reader(found):
-                uid: Any = row[at]
-                if uid is not None:
-                    yield _hash(uid), found.scope, table.name
-
-
-def _hash(uid: str) -> int:
-    """As the engine's ``md5_number_lower`` says it."""
-    return int.from_bytes(md5(uid.encode(), usedforsecurity=False).digest()[8:], "little")
+            yield from load.ids_in(table, table.reader(found))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from molexp.catalog.engine import Connection, listed, some
+from molexp.catalog.engine import Connection, some
 from molexp.rows.gather import Gathered
 from molexp.rows.scopes import Parts, is_subtree, parts_of
 
@@ -37,12 +37,6 @@ def entry(found: Gathered, *, is_sure: bool) -> tuple[object, ...]:
     uid = found.meta["uid"] if found.meta is not None else None
     address, is_open = "/".join(found.address), bool(found.unended)
     return found.scope, address, found.kind, *names, uid, signature, is_open
-
-
-def strike(connection: Connection, target: str, scopes: Sequence[int]) -> None:
-    """Forget scopes."""
-    if scopes:
-        connection.execute(f"DELETE FROM {target}.scopes WHERE scope IN ({listed(scopes)})")
 
 
 def at(connection: Connection, target: str, prefixes: Iterable[str]) -> dict[Parts, Entry]:

@@ -278,7 +278,7 @@ class View:
         for prefix in prefixes:
             if is_subtree(prefix):
                 for address, directory in scopes(self._directory, prefix, []):
-                    self._look_at(address, directory, found, changed)
+                    self._look_at(address, directory, found, changed, is_hinted=False)
             elif seen[parts_of(prefix)]:
                 self._look_once(prefix, found, changed)
         self._replace(changed, self._gone(prefixes, found))
@@ -291,34 +291,44 @@ class View:
             found.add(address)
             return
         for each, directory in scopes(self._directory, prefix, []):
-            self._look_at(each, directory, found, changed)
+            self._look_at(each, directory, found, changed, is_hinted=True)
 
     def _look_at(
-        self, address: Parts, directory: Directory, found: set[Parts], changed: list[Gathered]
+        self,
+        address: Parts,
+        directory: Directory,
+        found: set[Parts],
+        changed: list[Gathered],
+        *,
+        is_hinted: bool,
     ) -> None:
         if address in found:
             return
         entry, overlaid = self._entries.get(address), self._over.get(address)
         try:
-            seen = glance(directory, KINDS[len(address)])
-            found.add(address)
             if overlaid is not None:
+                number, seen = overlaid.scope, glance(directory, KINDS[len(address)])
                 if overlaid.found.glance == seen and _has_same_states(overlaid):
                     overlaid.is_settled = self._is_settled(seen)
+                    found.add(address)
                     return
-            elif entry is not None and entry.signature == seen.signature:
-                was_gone = entry.scope in self._present.hidden  # for a while
-                if not was_gone and "/".join(address) not in self._open_ones:
+            elif entry is not None:
+                number = entry.scope
+                if not is_hinted and self._is_as_folded(address, directory, entry):
+                    found.add(address)
                     return
-            if overlaid is not None:
-                number = overlaid.scope
             else:
-                number = entry.scope if entry is not None else next(self._numbers)
+                number = next(self._numbers)
             changed.append(gather(directory, address, number, []))
-        except NotFoundError:
-            found.discard(address)
+            found.add(address)
         except MolexpError:
-            return  # it cannot be looked into: `problems()` tells of it
+            return  # nothing is there any more, or `problems()` tells why it cannot be looked into
+
+    def _is_as_folded(self, address: Parts, directory: Directory, entry: register.Entry) -> bool:
+        was_gone = entry.scope in self._present.hidden  # for a while
+        if was_gone or "/".join(address) in self._open_ones:
+            return False
+        return entry.signature == glance(directory, KINDS[len(address)]).signature
 
     def _is_same(self, address: Parts, overlaid: _Overlaid) -> bool:
         """Whether what is over the generation still says what the files of a scope say.

@@ -277,10 +277,13 @@ def _json(value: Any) -> str:
 
 def _rest(document: Json, known: frozenset[str]) -> str:
     """The members that no column has, without those that are as they would be if left out."""
+    unknown = document.keys() - known
+    if not unknown:
+        return "{}"
     rest = {
         name: value
         for name, value in document.items()
-        if name not in known
+        if name in unknown
         and value is not None
         and (name not in _SAYS_NOTHING or value not in _NOTHING)
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from molexp.catalog import register
 from molexp.catalog.engine import Connection, connect
-from molexp.catalog.load import make_table
+from molexp.catalog.load import drop, make_tables
 from molexp.rows.gather import KINDS, Attempt, Gathered
 from molexp.rows.glance import Glance
 
@@ -15,7 +15,7 @@ def filled() -> Connection:
     """A register of five scopes."""
     connection = connect()
     connection.execute("CREATE SCHEMA here")
-    make_table(connection, "here", "scopes", register.COLUMNS)
+    make_tables(connection, "here")
     marks = ", ".join("?" * len(register.COLUMNS))
     for number, address in enumerate(SCOPES):
         found = Gathered(number, address, KINDS[len(address)], Glance())
@@ -40,6 +40,6 @@ def test_what_is_open_and_how_much_there_is() -> None:
     connection = filled()
     assert register.open_ones(connection, "here") == ["a/e/r"]
     assert register.extent(connection, "here") == (4, 5)
-    register.strike(connection, "here", [3, 4])
+    drop(connection, "here", [3, 4])
     assert register.open_ones(connection, "here") == []
     assert register.extent(connection, "here") == (2, 3)

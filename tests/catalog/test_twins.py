@@ -197,10 +197,7 @@ def one_pass() -> Iterator[None]:
 
 
 def gone_keeps_rows() -> AbstractContextManager[Any]:
-    return all_at_once(
-        patch.object(fold, "drop", lambda *_: None),
-        patch.object(register, "strike", lambda *_: None),
-    )()
+    return patch.object(fold, "drop", lambda *_: None)
 
 
 @contextmanager
