@@ -25,7 +25,13 @@ from molexp.catalog.present import Present
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
 from molexp.disk.journal import make_mark, subtree
-from molexp.errors import CatalogError, MolexpError, NotFoundError, StorageError
+from molexp.errors import (
+    CatalogError,
+    FormatError,
+    MolexpError,
+    NotFoundError,
+    StorageError,
+)
 from molexp.rows.gather import KINDS, Gathered, gather
 from molexp.rows.glance import Glance, glance, mark_of
 from molexp.rows.owners import here, judged
@@ -142,7 +148,8 @@ class View:
         A mark that no generation knows lets everybody look at everything, until one knows it.
         """
         with (
-            suppress(NotFoundError, FileNotFoundError),  # removed meanwhile: that says the same
+            # Removed meanwhile: that says the same. What is no directory stops the fold as well.
+            suppress(NotFoundError, FileNotFoundError, FormatError),
             self._directory.make(layout.JOURNAL, self._modes.directory) as directory,
         ):
             make_mark(directory, self._modes.file)

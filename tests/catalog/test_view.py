@@ -11,6 +11,7 @@ import pytest
 import molexp as me
 from molexp.catalog.view import View
 from molexp.disk import layout
+from molexp.errors import CatalogError
 from tests.catalog.small import addresses, find_run, open_view, rows, slow_clock, wait_for_tick
 
 
@@ -109,3 +110,11 @@ def test_a_number_that_no_column_holds_hides_nothing(
     found = rows(view, "SELECT experiment, n_replicas FROM experiments ORDER BY 1")
     assert found == [("baseline", 1), ("huge", None)]
     assert not view.rebuild().errors
+
+
+def test_a_sync_says_what_lies_where_journals_belong(lab: me.Workspace, view: View) -> None:
+    shutil.rmtree(lab.root / layout.JOURNAL)
+    (lab.root / layout.JOURNAL).write_text("no directory")
+    with pytest.raises(CatalogError, match="move away what is no directory"):
+        view.sync()
+    assert addresses(view) == ["qm9/baseline/first"]
