@@ -26,7 +26,6 @@ find what is NULL.
 _SETTINGS = {
     "threads": 2,
     "memory_limit": "'256MB'",
-    "temp_directory": "''",
     "preserve_insertion_order": "true",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -44,10 +43,13 @@ _LOCKS = (  # besides the settings
 )
 
 
-def connect() -> Connection:
-    """A database in memory, of which nothing is ever written to a disk by itself."""
+def connect(spill: str = "") -> Connection:
+    """A database in memory; nothing of it is written to a disk by itself but in ``spill``.
+
+    What does not fit into memory goes there, into a directory that is gone with the connection.
+    """
     connection = _duckdb.connect(":memory:")
-    for name, value in _SETTINGS.items():
+    for name, value in {**_SETTINGS, "temp_directory": literal(spill)}.items():
         connection.execute(f"SET {name} = {value}")
     return connection
 

@@ -199,8 +199,8 @@ class _Draft:
     def __init__(self, tmp: Directory, name: str, base: Generation | None) -> None:
         self._tmp = tmp
         self._name = name
-        self.connection = connect()
         path = f"/dev/fd/{tmp.fd}/{name}"
+        self.connection = connect(spill=f"{path}.spill")
         self._packed = 0
         if base is not None and base.size <= base.packed * GROWN:
             self._packed = base.packed

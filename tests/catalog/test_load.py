@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molexp.catalog.engine import Connection, connect
-from molexp.catalog.load import Loader, drop, make_tables
+from molexp.catalog.engine import Connection, connect, refusals
+from molexp.catalog.load import Loader, copy, drop, make_tables
 from molexp.rows.gather import Gathered
 from molexp.rows.glance import Glance
 from molexp.rows.tables import tables
@@ -142,3 +144,26 @@ def test_what_is_dropped_is_gone_from_all_tables() -> None:
         for name in (*tables(), "ids"):
             found = connection.execute(f'SELECT DISTINCT scope FROM t."{name}"').fetchall()
             assert found in ([], [(1,)]), name
+
+
+def test_what_does_not_fit_into_memory_is_sorted_beside_the_file(tmp_path: Path) -> None:
+    def filled(spill: str) -> int:
+        with closing(connect(spill)) as connection:
+            connection.execute("SET memory_limit = '96MB'")
+            for name in ("one", "other"):
+                connection.execute(f"ATTACH '{tmp_path}/{name}{len(spill)}.db' AS {name}")
+            make_tables(connection, "one")
+            text = "md5(range::VARCHAR) || repeat('x', 200)"
+            connection.execute(
+                "INSERT INTO one.tags SELECT hash(range) % 1000, NULL, NULL, false, 'key',"
+                f" {text} FROM range(600_000)"
+            )
+            copy(connection, "one", "other")
+            found = connection.execute("SELECT scope FROM other.tags").fetchall()
+            assert found == sorted(found)
+            return len(found)
+
+    assert filled(str(tmp_path / "spill")) == 600_000
+    assert "spill" not in os.listdir(tmp_path)
+    with pytest.raises(refusals(), match="Out of Memory"):
+        filled("")
