@@ -200,7 +200,7 @@ class _Draft:
         self._tmp = tmp
         self._name = name
         path = f"/dev/fd/{tmp.fd}/{name}"
-        self.connection = connect(spill=f"{path}.spill")
+        self.connection = connect(spill=f"{path}.spill", threads=2)
         self._packed = 0
         if base is not None and base.size <= base.packed * GROWN:
             self._packed = base.packed
@@ -216,7 +216,13 @@ class _Draft:
         """Finish the file: from now on nothing is written to it."""
         self.connection.execute(f"CHECKPOINT {DRAFT}")
         packed = self._packed or self._tmp.stat(self._name).st_size
-        state = {"knowledge": knowledge.to_json(), "packed": packed}
+        highest, number = register.extent(self.connection, DRAFT)
+        state = {
+            "knowledge": knowledge.to_json(),
+            "packed": packed,
+            "highest": highest,
+            "scopes": number,
+        }
         save_state(self.connection, DRAFT, state)
         self.connection.execute(f"CHECKPOINT {DRAFT}")
         self.connection.execute(f"DETACH {DRAFT}")

@@ -52,6 +52,10 @@ class Generation:
     knowledge: Knowledge
     packed: int
     """How long it was when all of it was last written anew."""
+    highest: int
+    """The highest number of a scope in it."""
+    scopes: int
+    """How many scopes it has."""
 
     @property
     def size(self) -> int:
@@ -154,14 +158,14 @@ class Shelf:
                 if said["fingerprint"] != fingerprint():
                     raise ValueError(name)
                 knowledge = Knowledge.from_json(said["knowledge"])
-                packed = int(said["packed"])
+                numbers = [int(said[name]) for name in ("packed", "highest", "scopes")]
             except BaseException:
                 connection.execute(f"DETACH {alias}")
                 raise
         except (refusals(), ValueError, KeyError, TypeError, AttributeError, RecursionError):
             os.close(fd)  # it is damaged, or none of ours
             return None
-        return Generation(number, name, fd, alias, knowledge, packed)
+        return Generation(number, name, fd, alias, knowledge, *numbers)
 
     def _is_trusted(self, status: os.stat_result) -> bool:
         if status.st_mode & stat.S_IWOTH:

@@ -268,7 +268,7 @@ class View:
         self._open_ones: set[str] = set()
         self._size, highest = 0, -1
         if base is not None:
-            highest, self._size = register.extent(self._connection, base.alias)
+            highest, self._size = base.highest, base.scopes
             self._open_ones = {*register.open_ones(self._connection, base.alias)}
         self._numbers = count(highest + 1)
         self._present.settle_on(base.alias if base is not None else None)

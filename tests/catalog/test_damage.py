@@ -158,7 +158,7 @@ def test_every_flipped_bit_is_found_by_the_engine(lab: Lab, tmp_path: Path) -> N
 def _reads_whole(path: Path) -> bool:
     fd = os.open(path, os.O_RDONLY)
     try:
-        made = generation.Generation(1, path.name, fd, "", truth.NOTHING, 0)
+        made = generation.Generation(1, path.name, fd, "", truth.NOTHING, 0, 0, 0)
         return generation.is_whole(made)
     finally:
         os.close(fd)
@@ -242,6 +242,8 @@ def test_the_known_bad_twin_is_caught(lab: Lab) -> None:
         ("knowledge", '{"marks": 1, "journals": [], "boots": {}}'),
         ("knowledge", '{"marks": [], "journals": [], "boots": []}'),
         ("packed", "x"),
+        ("highest", "x"),
+        ("scopes", None),
         ("packed", None),
     ],
 )

@@ -82,6 +82,7 @@ def answered(view: View, request: Mapping[str, Any]) -> list[bytes]:
 
     def act(present: Present) -> list[bytes]:
         present.show_all()
+        present.connection.execute("SET threads = 2")
         lock(present.connection)
         with _confined():
             return [*_run(present.connection, request["sql"], parameters, request["most"])]
