@@ -54,6 +54,8 @@ class Present:
         self.hidden: set[int] = set()
         """The scopes of the generation whose rows are shown no more."""
         self._to_hide: list[int] = []
+        self.is_whole = True
+        """Whether nothing was broken off in the middle; else it is of no use any more."""
         connection.execute(f"CREATE SCHEMA {_OVER}")
         load.make_table(connection, _OVER, "hidden", _HIDDEN)
 
@@ -131,6 +133,7 @@ class Present:
                 self._places.setdefault(hashed, set()).add((name, scope))
 
     def _show(self, name: str) -> None:
+        self.is_whole = False
         table = self._tables[name]
         self._fill(name, table)
         if self._to_hide:
@@ -142,6 +145,7 @@ class Present:
         if shape != table.shape:
             self._view(name, *shape)
             table.shape = shape
+        self.is_whole = True
 
     def _fill(self, name: str, table: _Over) -> None:
         """Let the rows in memory be those of the scopes that changed."""

@@ -87,6 +87,8 @@ class View:
         self._modes = modes
         self._lock = RLock()
         self._pid = 0
+        self._is_whole = True
+        self._present: Present
         self._looked_ns = 0
         self._base: Generation | None = None
         self._knowledge = Knowledge()
@@ -136,7 +138,9 @@ class View:
                 try:
                     with translated(f"no catalog of {self.root} can be opened", _ASK_AGAIN):
                         self._open()
+                        self._is_whole = False
                         self._settle_if_new()
+                        self._is_whole = True
                     return self._folder().fold(self._base, anew=anew, progress=progress)
                 except CatalogError:
                     if self._begin_again():
@@ -169,14 +173,17 @@ class View:
             self._pid, self._base = 0, None
 
     def _open(self) -> None:
-        """Connect, in this process."""
-        if self._pid:
+        """Connect, in this process; anew, if somebody was broken off in the middle."""
+        if self._pid and self._is_whole and self._present.is_whole:
             return
+        with suppress(Exception):
+            self._close()
         self._connection = connect()
         self._present = Present(self._connection)
         self._base = None
         self._pid = os.getpid()
         self._settle_on(None)
+        self._is_whole = True
 
     def _close(self) -> None:
         if self._pid:
@@ -203,6 +210,7 @@ class View:
     def _refresh(self) -> None:
         """Bring what is over the generation up to date."""
         self._open()
+        self._is_whole = False
         chases = 0
         for _round in range(_ROUNDS):
             hints = journals.read_hints(self._directory, self._knowledge.journals)
@@ -218,6 +226,7 @@ class View:
                 continue
             prefixes = {EVERYTHING} if alarmed else {*journals.due(hints), *self._open_ones}
             if self._look_until_still(prefixes, hints, alarmed=alarmed):
+                self._is_whole = True
                 return
         raise CatalogError(
             f"{self.root} changes so much that no answer was right for a moment",

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 import molexp as me
+from molexp.catalog import register
+from molexp.catalog import view as views
+from molexp.catalog.load import Rows
+from molexp.catalog.present import Present
 from molexp.catalog.view import View
 from molexp.disk import layout
 from molexp.errors import CatalogError
+from tests.catalog import truth
 from tests.catalog.small import addresses, find_run, open_view, rows, slow_clock, wait_for_tick
 
 
@@ -118,3 +128,35 @@ def test_a_sync_says_what_lies_where_journals_belong(lab: me.Workspace, view: Vi
     with pytest.raises(CatalogError, match="move away what is no directory"):
         view.sync()
     assert addresses(view) == ["qm9/baseline/first"]
+
+
+def broken_off(real: Callable[..., Any], at: int) -> Callable[..., Any]:
+    """A function whose caller is interrupted at one of its calls."""
+    calls = count(1)
+
+    def act(*given: Any, **named: Any) -> Any:
+        if next(calls) == at:
+            raise KeyboardInterrupt
+        return real(*given, **named)
+
+    return act
+
+
+STEPS: dict[str, Any] = {"gather": views, "insert": Rows, "put": Present, "at": register}
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("is_folded", [False, True])
+def test_who_is_broken_off_in_the_middle_leaves_nothing_half_done(
+    lab: me.Workspace, view: View, step: str, is_folded: bool
+) -> None:
+    if is_folded:
+        view.rebuild()
+    addresses(view)
+    for number in range(1, 4):
+        lab.project("QM9").experiment("baseline").run(id=f"new-{number}")
+        find_run(lab).edit(notes=f"{number}")
+        broken = broken_off(getattr(STEPS[step], step), number)
+        with patch.object(STEPS[step], step, broken), suppress(KeyboardInterrupt):
+            addresses(view)
+        assert truth.differences(view.ask(truth.shown), truth.from_files(Path(lab.root))) == []
