@@ -362,7 +362,7 @@ def test_the_page_of_tables_says_what_the_code_has() -> None:
             "uid": table.uid,
             "relations": relations,
         }, name
-    assert TABLE_ROW.findall(sections["scopes"]) == list(register.COLUMNS.items())[:6]
+    assert TABLE_ROW.findall(sections["scopes"]) == list(register.COLUMNS.items())[:7]
 
 
 def test_a_difference_between_a_page_and_a_table_is_found() -> None:
