@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from molexp.catalog.asking.compile import table_of
@@ -85,9 +85,19 @@ def _hits(source: Source, place: Place, uid: str | None) -> Iterator[Hit]:
         if uid is None or row[at] == uid:
             raw: list[Any] = [*row, address, found.meta and found.meta["uid"]]
             for each in times:
-                if raw[each] is not None:  # as the engine gives it
-                    raw[each] = datetime.fromisoformat(raw[each]).replace(tzinfo=None)
+                if raw[each] is not None:
+                    raw[each] = _given_out(raw[each])
             yield name, tuple(raw)
+
+
+def _given_out(said: object) -> datetime:
+    """A time of a row as the engine gives it out: that of UTC, and no zone named.
+
+    >>> _given_out("2026-03-02T10:00:00+01:00"), _given_out(datetime(2026, 3, 2, 9))
+    (datetime.datetime(2026, 3, 2, 9, 0), datetime.datetime(2026, 3, 2, 9, 0))
+    """
+    moment = datetime.fromisoformat(str(said))
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _not_there(source: Source, key: str) -> NotFoundError:
