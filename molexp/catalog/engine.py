@@ -19,8 +19,8 @@ Connection: TypeAlias = "_duckdb.DuckDBPyConnection"
 STORAGE = "v1.2.0"
 """As what generations are written, so that all releases that we use read the same out of them.
 
-The texts of later ones are compressed in a way (DICT_FSST) in which releases of 1.4 and 1.5 do not
-find what is NULL.
+The texts of later ones are compressed in a way (DICT_FSST) in which the releases 1.4.0 to 1.4.3 do
+not find what is NULL.
 """
 
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {

@@ -226,9 +226,10 @@ def to_rows(table: Table, raw: Sequence[Raw]) -> list[dict[str, Any]]:
             name: value if read is None or value is None else read(value)
             for (name, read), value in zip(readers, each, strict=False)
         }
-        row["scope"] = each[len(columns)]  # its number is nobody's business
         if "address" in columns:
             del row["scope"]
+        else:
+            row["scope"] = each[len(columns)]  # its number is nobody's business
         found.append(row)
     return found
 

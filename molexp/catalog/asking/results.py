@@ -18,7 +18,7 @@ from molexp.model.asset import Asset, parse_asset
 from molexp.model.execution import FoundExecution
 from molexp.model.record import Record
 from molexp.model.scope import FoundExperiment, FoundProject, FoundRun, ScopeMeta
-from molexp.rows.scopes import path_of
+from molexp.rows.scopes import parts_of, path_of
 from molexp.rows.tables import Table
 
 Raw = tuple[Any, ...]
@@ -186,8 +186,7 @@ class _Surroundings:
 
     def _directory(self, address: str) -> str:
         if address not in self._directories:
-            parts = tuple(address.split("/")) if address else ()
-            self._directories[address] = join(self._root, path_of(parts))
+            self._directories[address] = join(self._root, path_of(parts_of(address)))
         return self._directories[address]
 
 
