@@ -49,8 +49,13 @@ LATE_IMPORTS = {
     ("molexp/catalog/catalog.py", "molexp.catalog.asking.sql"): "it starts processes: for SQL",
     ("molexp/catalog/engine.py", "_duckdb"): "the one door to the engine, for whoever asks",
     ("molexp/catalog/load.py", "tempfile"): "for very many rows; it loads what makes luck",
+    ("molexp/catalog/load.py", "msgspec.json"): "for very many rows",
     ("molexp/rows/edits.py", "molexp.rows.judge"): "the records: for what is odd alone",
+    ("molexp/rows/edits.py", "molexp.rows.shapes"): "msgspec, which only who reads files needs",
     ("molexp/rows/gather.py", "molexp.rows.live"): "the records of lines: for what is at work",
+    ("molexp/rows/gather.py", "molexp.rows.plain"): "msgspec: a fresh question reads no file",
+    ("molexp/rows/readers.py", "molexp.rows.plain"): "likewise",
+    ("molexp/rows/readers.py", "molexp.rows.shapes"): "likewise",
     ("molexp/rows/plain.py", "molexp.rows.judge"): "the records: for what is odd alone",
     ("molexp/catalog/asking/query.py", "molexp.catalog.asking.results"): "the records: likewise",
     **{

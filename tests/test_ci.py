@@ -52,7 +52,7 @@ def test_the_lowest_versions_are_the_bounds_of_the_package() -> None:
 
 def test_the_core_dependencies_are_these() -> None:
     names = [entry.split(">=")[0] for entry in PROJECT["dependencies"]]
-    assert names == ["pydantic", "duckdb", "watchdog", "gitpython", "fsspec"]
+    assert names == ["pydantic", "duckdb", "msgspec", "watchdog", "gitpython", "fsspec"]
 
 
 # The frame of .ci/run with other parts: what is tested is how it goes on, adds up and ends.

@@ -206,14 +206,16 @@ class _Draft:
             self._packed = base.packed
             _copy(base.fd, tmp, name)
             self.connection.execute(f"ATTACH '{path}' AS {DRAFT}")
-            return
-        self.connection.execute(f"ATTACH '{path}' AS {DRAFT} (STORAGE_VERSION '{STORAGE}')")
-        if base is not None:
-            with base.attached(self.connection, "old"):
-                copy(self.connection, "old", DRAFT)
+        else:
+            self.connection.execute(f"ATTACH '{path}' AS {DRAFT} (STORAGE_VERSION '{STORAGE}')")
+            if base is not None:
+                with base.attached(self.connection, "old"):
+                    copy(self.connection, "old", DRAFT)
+        self.connection.execute("BEGIN")  # one for all: else each statement's rows are kept twice
 
     def finish(self, knowledge: Knowledge) -> None:
         """Finish the file: from now on nothing is written to it."""
+        self.connection.execute("COMMIT")
         self.connection.execute(f"CHECKPOINT {DRAFT}")
         packed = self._packed or self._tmp.stat(self._name).st_size
         highest, number = register.extent(self.connection, DRAFT)

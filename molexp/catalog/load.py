@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import md5
-from itertools import chain
+from math import isfinite
 from typing import IO, TYPE_CHECKING, Any
 
 from molexp.catalog import register
@@ -15,8 +15,11 @@ from molexp.rows.tables import Table, tables
 
 if TYPE_CHECKING:
     import tempfile
+
+    from msgspec import json
 else:
     tempfile = late("tempfile")
+    json = late("msgspec.json")
 
 Row = tuple[object, ...]
 
@@ -29,9 +32,8 @@ IDS = {"hash": "UBIGINT", "scope": "INTEGER", "name": "VARCHAR"}
 # A few rows stand in the statement that inserts them, more in a file that has no name.
 _FEW = 20
 _MANY = 500
-_BETWEEN = "\x1f"  # in such a file, between the columns
 _LONGEST = 1 << 20  # of its lines: the engine makes room for several of the longest at once
-_UNSORTED = "unsorted"
+_ASIDE = "temp"  # where rows wait for their order
 _STATEMENT = 1 << 22  # characters of rows, about, in one statement
 
 
@@ -46,7 +48,8 @@ def make_tables(connection: Connection, target: str) -> None:
 def make_table(connection: Connection, target: str, name: str, columns: Mapping[str, str]) -> None:
     """Make one table, empty."""
     each = ", ".join(f"{quoted(column)} {kind}" for column, kind in columns.items())
-    connection.execute(f"CREATE TABLE {target}.{name} ({each})")
+    kind = "TEMP TABLE" if target == _ASIDE else "TABLE"
+    connection.execute(f"CREATE {kind} {target}.{name} ({each})")
 
 
 def copy(connection: Connection, source: str, target: str) -> None:
@@ -92,10 +95,9 @@ class Loader:
         self._is_new = is_new
         if is_new:
             make_tables(connection, target)
-            connection.execute(f"CREATE SCHEMA {_UNSORTED}")
             self._unsorted = [each for each in tables().values() if each.order != ("scope",)]
             for table in self._unsorted:
-                make_table(connection, _UNSORTED, table.name, table.columns)
+                make_table(connection, _ASIDE, table.name, table.columns)
 
     def add(self, found: Gathered, *, is_sure: bool) -> None:
         """Add one scope; unless ``is_sure``, it may have changed again since it was read."""
@@ -115,14 +117,14 @@ class Loader:
         """Let all be there, each table in its order."""
         self._load()
         for table in self._unsorted:
-            _copy_table(self._connection, _UNSORTED, self._target, table.name, table.order)
-            self._connection.execute(f"DROP TABLE {_UNSORTED}.{table.name}")
+            _copy_table(self._connection, _ASIDE, self._target, table.name, table.order)
+            self._connection.execute(f"DROP TABLE {_ASIDE}.{table.name}")
         if self._is_new:
             self._index()
 
     def _load(self) -> None:
         for table, rows in self._rows:
-            target = _UNSORTED if table in self._unsorted else self._target
+            target = _ASIDE if table in self._unsorted else self._target
             rows.insert(self._connection, f"{target}.{table.name}")
         self._entries.insert(self._connection, f"{self._target}.scopes")
         self._ids.insert(self._connection, f"{self._target}.ids")
@@ -163,9 +165,8 @@ class Rows:
         self._columns = columns
         self._few: list[Row] = []
         self._odd: list[Row] = []
-        self._file: IO[str] | None = None
-        self._between = len(columns) - 1
-        self._line = f"{_BETWEEN.join(['%s'] * len(columns))}\n"
+        self._file: IO[bytes] | None = None
+        self._numbers = [at for at, kind in enumerate(columns.values()) if kind == "DOUBLE"]
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take some rows."""
@@ -185,8 +186,8 @@ class Rows:
             connection.execute(
                 f"INSERT INTO {target} SELECT {values}"
                 f" FROM read_csv('/dev/fd/{self._file.fileno()}', header = false,"
-                f" auto_detect = false, delim = '{_BETWEEN}', quote = '', escape = '',"
-                f" nullstr = 'None', new_line = '\\n', max_line_size = {_LONGEST * 4},"
+                " auto_detect = false, delim = ',', quote = '\"', escape = '\\', nullstr = 'null',"
+                f" allow_quoted_nulls = false, new_line = '\\n', max_line_size = {_LONGEST * 4},"
                 f" columns = {{{kinds}}})"
             )
             self._file.close()
@@ -211,18 +212,30 @@ class Rows:
                     self._odd.append(row)
         self._few = []
 
-    def _lines(self, rows: Sequence[Row]) -> str | None:
-        """Rows as lines; None if one of them would not be read as it is."""
-        number, values = len(rows), tuple(chain.from_iterable(rows))
-        text = self._line * number % values
-        is_plain = text.count(_BETWEEN) == self._between * number and text.count("\n") == number
-        is_plain = is_plain and "\r" not in text and "\0" not in text and "None" not in values
-        return text if is_plain and len(text) < _LONGEST else None
+    def _lines(self, rows: Sequence[Row]) -> bytes | None:
+        """Rows as lines; None if one of them would not be read as it is.
+
+        What is spelled is JSON, which the engine reads as its own kind of lines: the same quotes,
+        of which a backslash takes the meaning, and of a backslash too, but of no other letter.
+        """
+        if not all(map(isfinite, self._numbers_in(rows))):
+            return None
+        text = json.Encoder().encode_lines(rows)
+        if len(text) >= _LONGEST or b"\\" in text.replace(rb"\\", b"").replace(rb"\"", b""):
+            return None
+        return text[1:-2].replace(b"]\n[", b"\n") + b"\n"
+
+    def _numbers_in(self, rows: Sequence[Row]) -> Iterator[float]:
+        for at in self._numbers:
+            for row in rows:
+                value = row[at]
+                if value is not None:
+                    yield value  # type: ignore[misc]  # the column is one of numbers
 
 
-def _nameless() -> IO[str]:
+def _nameless() -> IO[bytes]:
     """A file that nobody else can open, and that is gone with its descriptor."""
-    return tempfile.TemporaryFile("w+", encoding="utf-8", newline="")
+    return tempfile.TemporaryFile("w+b")
 
 
 def _stated(rows: Iterable[Row]) -> Iterator[str]:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from molexp.errors import MolexpError
 from molexp.late import late
-from molexp.rows.plain import SPELLINGS, Json
 
 if TYPE_CHECKING:
-    from molexp.rows import judge
+    from molexp.rows import judge, shapes
+    from molexp.rows.shapes import Edit, Json
 else:
     judge = late("molexp.rows.judge")
+    shapes = late("molexp.rows.shapes")
 
 _FIXED = frozenset(
     ["format", "kind", "uid", "name", "created_at", "access", "params", "parameters"]
@@ -21,15 +22,15 @@ _FIXED = frozenset(
 
 
 def edited(
-    kind: str, meta: Json, edits: list[Json], where: str, problems: list[MolexpError]
+    kind: str, meta: Json, edits: list[Edit], where: str, problems: list[MolexpError]
 ) -> Json:
     """The record as it reads now; edits that do not fit join ``problems``, and change nothing."""
     said = dict(meta)
     try:
         for each in sorted(edits, key=order):
-            _apply(kind, said, each["patch"])
+            _apply(kind, said, each.patch)
     except _DoubtError:
-        raw = [json.dumps(each).encode() for each in edits]
+        raw = [json.dumps(_told(each)).encode() for each in edits]
         text, refused = judge.edited(kind, json.dumps(meta).encode(), raw, where)
         problems += refused
         return json.loads(text)  # type: ignore[no-any-return]
@@ -40,14 +41,18 @@ class _DoubtError(Exception):
     """An edit that is not plainly right."""
 
 
-def order(edit: Json) -> tuple[datetime, str]:
+def order(edit: Edit) -> tuple[datetime, str]:
     """Edits count in the order of their time, then of who wrote them, then of their lines."""
-    return datetime.fromisoformat(edit["at"]), edit["writer"]
+    return datetime.fromisoformat(edit.at), edit.writer
+
+
+def _told(edit: Edit) -> Json:
+    return {name: getattr(edit, name) for name in ("at", "writer", "by", "patch", "reason")}
 
 
 def _apply(kind: str, said: Json, patch: Json) -> None:
     for name, change in patch.items():
-        if name in _FIXED or name not in SPELLINGS[kind].members:
+        if name in _FIXED or name not in shapes.SCOPES[kind].__struct_fields__:
             continue  # no edit changes it
         if name in ("description", "notes") and type(change) is str:
             said[name] = change

@@ -5,9 +5,9 @@ A whole workspace passes here. What cannot be read joins the problems and hides 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
@@ -16,12 +16,16 @@ from molexp.late import late
 from molexp.model.codec import split_line
 from molexp.rows.edits import edited
 from molexp.rows.glance import Glance, read, read_summed
-from molexp.rows.plain import SPELLINGS, Json, checked, document, is_plain_text, parse
 
 if TYPE_CHECKING:
-    from molexp.rows import live
+    from molexp.rows import live, plain
+    from molexp.rows.plain import Said
+    from molexp.rows.shapes import Asset, Edit, End, Entry, Input, Json, Start
 else:
     live = late("molexp.rows.live")
+    plain = late("molexp.rows.plain")
+
+T = TypeVar("T")
 
 _KNOWN_LINES = frozenset(
     ["start", "asset", "input", "paused", "resumed", "metric", "message", "edit"]
@@ -37,21 +41,21 @@ class Attempt:
 
     number: int
     state: str = "running"
-    start: Json = field(default_factory=dict)
-    end: Json | None = None
+    start: Start | None = None
+    end: End | None = None
     beat: float = 0.0
     """When its ledger changed last, in seconds by the file system's clock."""
-    assets: dict[str, tuple[Json, bool]] = field(default_factory=dict)
+    assets: dict[str, tuple[Asset, bool]] = field(default_factory=dict)
     """What was made in it by asset_id, and whether that was told too late."""
-    inputs: list[tuple[Json, bool]] = field(default_factory=list)
+    inputs: list[tuple[Input, bool]] = field(default_factory=list)
     metrics: Json = field(default_factory=dict)
     messages: list[Json] = field(default_factory=list)
 
     @property
     def uid(self) -> str | None:
         """Its identity, from whichever of its records can be read."""
-        found = self.start.get("uid") or (self.end or {}).get("uid")
-        return found if isinstance(found, str) else None
+        found = self.start or self.end
+        return found.uid if found is not None else None
 
 
 @dataclass(slots=True)
@@ -66,8 +70,8 @@ class Gathered:
     kind: str
     glance: Glance
     meta: Json | None = None
-    edits: list[Json] = field(default_factory=list)
-    data: list[tuple[str, Json]] = field(default_factory=list)
+    edits: list[Edit] = field(default_factory=list)
+    data: list[tuple[str, Asset]] = field(default_factory=list)
     """Each version of its data, by the directory that it lies in."""
     attempts: list[Attempt] = field(default_factory=list)
     """The attempts at a run; those that were deleted, and holds, are none."""
@@ -123,7 +127,7 @@ class _Reader:
                 continue
             if attempt.end is None:
                 found.unended.append(attempt)
-            if attempt.start.get("purpose") != "hold":
+            if attempt.start is None or attempt.start.purpose != "hold":
                 found.attempts.append(attempt)
         hidden = (found.meta or {}).get("deleted")
         if hidden:
@@ -135,7 +139,7 @@ class _Reader:
             if path.startswith(layout.EDITS_PREFIX):
                 lines = self._lines(path, data, ("edit",), has_ended=False)
                 found.edits += [said for _, said in lines]
-        meta = self._document(layout.META, found.kind)
+        meta = self._told(layout.META, plain.scope, found.kind)
         if meta is not None and found.edits:
             where = f"{self._where}/{layout.META}"
             meta = edited(found.kind, meta, found.edits, where, self._problems)
@@ -156,17 +160,18 @@ class _Reader:
         if end is None and any(each in found.glance.files for each in ends):
             self._data |= (rest := read_summed(self._directory, at))  # an end that says nothing
             paths += rest
-        manifest = {each["path"]: each for each in end.get("manifest", ())} if end else {}
+        manifest = {each.path: each for each in end.manifest} if end is not None else {}
         self._owned(path, ledger, attempt, manifest.get(layout.LEDGER))
         for each in paths:
             name = each[len(at) + 1 :]
             if name.startswith(layout.LEDGER_PREFIX):
-                size = manifest.get(name, {}).get("size", 0) if end is not None else None
-                self._joined(each, attempt, size)
+                entry = manifest.get(name)
+                known = 0 if entry is None else entry.size
+                self._joined(each, attempt, None if end is None else known)
         if end is not None:
-            attempt.state = end["status"]
-            attempt.metrics = end.get("metrics", {})
-            attempt.messages = end.get("messages", [])
+            attempt.state = end.status
+            attempt.metrics = end.metrics
+            attempt.messages = end.messages
             _measure(attempt, manifest)
             return attempt
         attempt.beat = found.glance.files[path][2] / 1e9
@@ -175,15 +180,15 @@ class _Reader:
             attempt.metrics, attempt.messages = live.live([self._data[each] for each in summed])
         return attempt
 
-    def _owned(self, path: str, data: bytes, attempt: Attempt, entry: Json | None) -> None:
+    def _owned(self, path: str, data: bytes, attempt: Attempt, entry: Entry | None) -> None:
         """The ledger of the owner, who wrote nothing after the end; ``entry`` is what that says."""
-        if entry is not None and entry["size"] < len(data):
-            self._wrong(path, entry["size"], "it grew after the end")
-            data = data[: entry["size"]]
+        if entry is not None and entry.size < len(data):
+            self._wrong(path, entry.size, "it grew after the end")
+            data = data[: entry.size]
         has_ended = attempt.end is not None
         for line, said in self._lines(path, data, _OF_OWNER, has_ended=has_ended):
             if line == "asset":
-                attempt.assets[said["asset_id"]] = said, False
+                attempt.assets[said.asset_id] = said, False
             elif line == "input":
                 attempt.inputs.append((said, False))
             elif line == "start":
@@ -198,47 +203,40 @@ class _Reader:
         for part, is_late in parts:
             for line, said in self._lines(path, part, _OF_JOINED, has_ended=size is not None):
                 if line == "asset":
-                    attempt.assets[said["asset_id"]] = said, is_late
+                    attempt.assets[said.asset_id] = said, is_late
                 elif line == "input":
                     attempt.inputs.append((said, is_late))
 
     def _lines(
         self, path: str, data: bytes, wanted: tuple[str, ...], *, has_ended: bool
-    ) -> Iterator[tuple[str, Json]]:
+    ) -> Iterator[Said]:
         """The lines of a file that belong there: what each records, and the document.
 
         What stands after the last newline may still be being written, until it ``has_ended``.
         """
-        *lines, rest = data.split(b"\n")
-        is_plain = is_plain_text(data)
-        for index, line in enumerate(lines):
-            if not line:
-                continue
-            try:
-                found = parse(line.decode()) if is_plain else None
-            except ValueError:
-                found = None
-            if type(found) is dict and len(found) == 1:
-                [(kind, said)] = found.items()
-                belongs = kind in wanted and (kind != "start" or index == 0)
-                if belongs and SPELLINGS[kind].holds(said):
-                    yield kind, said
-                    continue
-            odd = self._odd(path, line, wanted, _offset(lines, index))
-            if odd is not None:
-                yield odd
-        if rest and has_ended:
-            offset = _offset(lines, len(lines))
-            self._wrong(path, offset, f"the last {len(rest)} bytes end no line")
+        whole = data.rfind(b"\n") + 1
+        try:
+            found = plain.lines(data[:whole])
+        except plain.NOT_PLAIN:
+            found = None
+        if found is not None and _belong(found, wanted):
+            yield from found
+        else:
+            offset = 0
+            for line in data[:whole].split(b"\n"):
+                odd = self._odd(path, line, wanted, offset) if line else None
+                offset += len(line) + 1
+                if odd is not None:
+                    yield odd
+        if whole < len(data) and has_ended:
+            self._wrong(path, whole, f"the last {len(data) - whole} bytes end no line")
 
-    def _odd(
-        self, path: str, line: bytes, wanted: tuple[str, ...], offset: int
-    ) -> tuple[str, Json] | None:
-        """A line that is not plainly right, if the records take it where it stands."""
+    def _odd(self, path: str, line: bytes, wanted: tuple[str, ...], offset: int) -> Said | None:
+        """A line of a file in which not all are plainly right, if it can be taken."""
         try:
             kind, raw = split_line(line)
             if kind in wanted and not (kind == "start" and offset):
-                return kind, checked(kind, raw, f"{self._where}/{path}, byte {offset}")
+                return kind, plain.document(kind, raw, f"{self._where}/{path}, byte {offset}")
         except ValueError as error:
             self._wrong(path, offset, str(error))
         except FormatError as error:
@@ -251,13 +249,16 @@ class _Reader:
                 self._wrong(path, offset, f"a line of {kind!r} does not belong here")
         return None  # a line of an unknown name was written by a later release
 
-    def _document(self, path: str, source: str) -> Json | None:
+    def _document(self, path: str, source: str) -> Any:
         """A file that is one document; None if it cannot be read, or is none."""
+        return self._told(path, plain.document, source)
+
+    def _told(self, path: str, act: Callable[[str, bytes, str], T], source: str) -> T | None:
         raw = self._data.get(path)
         if raw is None:
             return None
         try:
-            return document(source, raw, f"{self._where}/{path}")
+            return act(source, raw, f"{self._where}/{path}")
         except FormatError as error:
             self._problems.append(error)
             return None
@@ -274,16 +275,17 @@ class _Reader:
         )
 
 
-def _offset(lines: list[bytes], index: int) -> int:
-    """Where a line begins in its file."""
-    return sum(map(len, lines[:index])) + index
+def _belong(found: list[Said], wanted: tuple[str, ...]) -> bool:
+    """Whether lines stand where they may: a start is the first."""
+    for index, (kind, _) in enumerate(found):
+        if kind not in wanted or (kind == "start" and index):
+            return False
+    return True
 
 
-def _measure(attempt: Attempt, manifest: dict[str, Json]) -> None:
+def _measure(attempt: Attempt, manifest: dict[str, Entry]) -> None:
     """Give what grew until the end, as a log does, the size and digest that it came to."""
-    for asset_id, (asset, is_late) in attempt.assets.items():
-        path = asset.get("path")
-        if asset.get("content_hash") is None and path in manifest:
-            entry = manifest[path]
-            grown = {"size": entry["size"], "content_hash": entry.get("content_hash")}
-            attempt.assets[asset_id] = {**asset, **grown}, is_late
+    for asset, _ in attempt.assets.values():
+        if asset.content_hash is None and asset.path in manifest:
+            entry = manifest[asset.path]
+            asset.size, asset.content_hash = entry.size, entry.content_hash

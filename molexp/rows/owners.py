@@ -27,7 +27,7 @@ def is_dead(said: Any) -> bool:
 
 def judged(attempt: Attempt) -> str | None:
     """The state of an execution without an end, if that is another one than its files say."""
-    life = _life(attempt.start.get("owner"))
+    life = _life(attempt.start.owner if attempt.start is not None else None)
     if life is Life.DEAD:
         return "failed"
     if life is Life.UNKNOWN and time.time() - attempt.beat > SILENT_SECONDS:

@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from molexp.disk import layout
+from molexp.late import late
 from molexp.rows.edits import order
 from molexp.rows.gather import Attempt, Gathered
-from molexp.rows.plain import Json
+
+if TYPE_CHECKING:
+    from molexp.rows import plain, shapes
+    from molexp.rows.shapes import Asset, Json
+else:
+    plain = late("molexp.rows.plain")
+    shapes = late("molexp.rows.shapes")
 
 Row = tuple[object, ...]
 
 _SAID = ("uid", "name", "created_at", "description", "notes", "tags", "labels")
 _OF_SCOPES = frozenset([*_SAID, "format", "kind"])
-_OF_ASSETS = frozenset(
-    [
-        "format",
-        "asset_id",
-        "kind",
-        "name",
-        "version",
-        "path",
-        "size",
-        "mime",
-        "content_hash",
-        "created_at",
-        "producer",
-        "tags",
-        "meta",
-    ]
-)
+_OF_KINDS = ("value", "parent", "step", "type", "message", "origin", "refers_to")
+_NONE = (None, None, None, None)
 _EXACT = 2**53  # of the integers that a double says exactly
 _NOTHING: tuple[object, ...] = (None, "", {}, [])
-_SAYS_NOTHING = frozenset(["aliases", "deleted", "seeds", "type", "message"])
+_SAYS_NOTHING = frozenset(["aliases", "deleted", "seeds"])
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
-
-_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def projects(found: Gathered) -> Iterator[Row]:
@@ -70,8 +59,8 @@ def runs(found: Gathered) -> Iterator[Row]:
     if found.kind != "run" or meta is None:
         return
     newest = max(found.attempts, key=_number, default=None)
-    end = (newest.end or {}) if newest is not None else {}
-    error = end.get("error") or {}
+    start, end = (newest.start, newest.end) if newest is not None else (None, None)
+    error = (end.error if end is not None else None) or {}
     yield (
         *_place(found),
         *_said(meta),
@@ -79,8 +68,8 @@ def runs(found: Gathered) -> Iterator[Row]:
         meta.get("replica"),
         "pending" if newest is None else newest.state,
         len(found.attempts),
-        None if newest is None else newest.start.get("at"),
-        end.get("ended_at"),
+        None if start is None else start.at,
+        None if end is None else end.ended_at,
         error.get("type"),
         error.get("message"),
         _rest(meta, _OF_SCOPES | {"parameters", "replica"}),
@@ -90,31 +79,37 @@ def runs(found: Gathered) -> Iterator[Row]:
 def executions(found: Gathered) -> Iterator[Row]:
     """The attempts at a run."""
     for each in found.attempts:
-        start, end = each.start, each.end or {}
-        owner, error = start.get("owner") or {}, end.get("error") or {}
-        code = (start.get("snapshot") or {}).get("code") or {}
-        yield (
-            found.scope,
-            each.number,
-            each.uid,
-            each.state,
-            start.get("at"),
-            end.get("ended_at"),
-            owner.get("host"),
-            _whole(owner.get("pid")),
-            start.get("durability", "power"),
-            start.get("profile"),
-            _json(start.get("config")),
-            start.get("config_hash"),
-            code.get("commit"),
-            start.get("resumed_from"),
-            start.get("resumed_step"),
-            end.get("last_step"),
-            end.get("reason"),
-            error.get("type"),
-            error.get("message"),
-            error.get("trace"),
-        )
+        yield (found.scope, each.number, each.uid, each.state, *_began(each), *_ended(each))
+
+
+def _began(attempt: Attempt) -> Row:
+    start, end = attempt.start, attempt.end
+    ended_at = None if end is None else end.ended_at
+    if start is None:
+        return (None, ended_at, None, None, "power", None, "{}", None, None, None, None)
+    code = start.snapshot.get("code") or {}
+    return (
+        start.at,
+        ended_at,
+        start.owner["host"],
+        _whole(start.owner["pid"]),
+        start.durability,
+        start.profile,
+        _json(start.config),
+        start.config_hash,
+        code.get("commit"),
+        start.resumed_from,
+        start.resumed_step,
+    )
+
+
+def _ended(attempt: Attempt) -> Row:
+    end = attempt.end
+    if end is None:
+        return (None, None, None, None, None)
+    error = end.error or {}
+    said = (error.get("type"), error.get("message"), error.get("trace"))
+    return (end.last_step, end.reason, *said)
 
 
 def assets(found: Gathered) -> Iterator[Row]:
@@ -123,64 +118,78 @@ def assets(found: Gathered) -> Iterator[Row]:
         yield _asset(found, None, each, within, late=False)
     for attempt in found.attempts:
         below = layout.execution_name(attempt.number)
-        for each, late in attempt.assets.values():
-            yield _asset(found, attempt.number, each, below, late=late)
+        for each, is_late in attempt.assets.values():
+            yield _asset(found, attempt.number, each, below, late=is_late)
         if attempt.uid is not None and not _tells_itself(attempt):
             yield _state(found, attempt, below)
 
 
-def _asset(found: Gathered, execution: int | None, asset: Json, within: str, *, late: bool) -> Row:
-    producer = asset.get("producer") or {}
-    path = asset.get("path")
+def _asset(found: Gathered, execution: int | None, asset: Asset, within: str, *, late: bool) -> Row:
+    producer, path = asset.producer, asset.path
     return (
         found.scope,
         execution,
-        asset["asset_id"],
-        asset["kind"],
-        asset["name"],
-        _whole(asset.get("version", 1)),
+        asset.asset_id,
+        asset.kind,
+        asset.name,
+        _whole(asset.version),
         None if path is None else f"{within}/{path}",
-        asset.get("size"),
-        asset.get("mime"),
-        asset.get("content_hash"),
-        asset["created_at"],
-        producer.get("task"),
-        _json(producer),
-        _json(asset.get("tags")),
-        _json(asset.get("meta")),
+        asset.size,
+        asset.mime,
+        asset.content_hash,
+        asset.created_at,
+        producer.get("task") if producer is not None else None,
+        plain.spelt(producer) if producer else "{}",
+        plain.spelt(asset.tags) if asset.tags else "{}",
+        plain.spelt(asset.meta) if asset.meta else "{}",
         late,
-        _rest(asset, _OF_ASSETS),
+        _more(asset),
     )
 
 
+def _more(asset: Asset) -> str:
+    """The members that no column has, without those that are as they would be if left out."""
+    others = (asset.value, asset.parent, asset.step, asset.unknown)
+    if others == _NONE and not asset.type and not asset.message and type(asset) is shapes.Asset:
+        return "{}"
+    rest = {
+        name: value
+        for name in _OF_KINDS
+        if (value := getattr(asset, name, None)) is not None and (value != "" or name == "value")
+    }
+    if asset.unknown:
+        rest |= {name: value for name, value in asset.unknown.items() if value is not None}
+    return plain.spelt(rest) if rest else "{}"
+
+
 def _tells_itself(attempt: Attempt) -> bool:
-    return any(each["kind"] == "execution_state" for each, _ in attempt.assets.values())
+    return any(each.kind == "execution_state" for each, _ in attempt.assets.values())
 
 
 def _state(found: Gathered, attempt: Attempt, name: str) -> Row:
     """The execution itself, which others can refer to."""
-    nothing = (None, None, None, None)
-    at = attempt.start.get("at") or (attempt.end or {}).get("ended_at")
+    start, end = attempt.start, attempt.end
+    at = start.at if start is not None else end and end.ended_at
     said = (at, None, "{}", "{}", "{}", False, "{}")
-    return (found.scope, attempt.number, attempt.uid, "execution_state", name, 1, *nothing, *said)
+    return (found.scope, attempt.number, attempt.uid, "execution_state", name, 1, *_NONE, *said)
 
 
 def inputs(found: Gathered) -> Iterator[Row]:
     """What executions used."""
     for attempt in found.attempts:
-        for number, (each, late) in enumerate(attempt.inputs, 1):
+        for number, (each, is_late) in enumerate(attempt.inputs, 1):
             yield (
                 found.scope,
                 attempt.number,
                 number,
-                each["at"],
-                each.get("asset"),
-                each.get("name"),
-                None if each.get("value") is None else _dumps(each["value"]),
-                each.get("path"),
-                each.get("content_hash"),
-                each.get("task"),
-                late,
+                each.at,
+                each.asset,
+                each.name,
+                None if each.value is None else plain.spelt(each.value),
+                each.path,
+                each.content_hash,
+                each.task,
+                is_late,
             )
 
 
@@ -207,20 +216,20 @@ def tags(found: Gathered) -> Iterator[Row]:
         for key, value in meta.get(name, {}).items():
             yield (found.scope, None, None, bool(is_label), key, _flat(value))
     for _, each in found.data:
-        for key, value in each.get("tags", {}).items():
-            yield (found.scope, None, each["asset_id"], False, key, _flat(value))
+        for key, value in each.tags.items():
+            yield (found.scope, None, each.asset_id, False, key, _flat(value))
     for attempt in found.attempts:
         for each, _ in attempt.assets.values():
-            for key, value in each.get("tags", {}).items():
-                yield (found.scope, attempt.number, each["asset_id"], False, key, _flat(value))
+            for key, value in each.tags.items():
+                yield (found.scope, attempt.number, each.asset_id, False, key, _flat(value))
 
 
 def edits(found: Gathered) -> Iterator[Row]:
     """What was changed about a scope, in the order in which it counts."""
     in_order = sorted(found.edits, key=order)
     for number, each in enumerate(in_order, 1):
-        said = (each["at"], each["writer"], each["by"], _dumps(each["patch"]))
-        yield (found.scope, number, *said, each.get("reason"))
+        said = (each.at, each.writer, each.by, plain.spelt(each.patch), each.reason)
+        yield (found.scope, number, *said)
 
 
 def params(found: Gathered) -> Iterator[Row]:
@@ -246,7 +255,7 @@ def _params(scope: int, above: str, values: Json) -> Iterator[Row]:
         elif value is None:
             yield (scope, key, None, "", "null")
         else:
-            yield (scope, key, None, _dumps(value), "json")
+            yield (scope, key, None, plain.spelt(value), "json")
             if kind is dict:
                 yield from _params(scope, f"{key}.", value)
 
@@ -272,7 +281,7 @@ def _number(attempt: Attempt) -> int:
 
 
 def _json(value: Any) -> str:
-    return _dumps(value) if value else "{}"
+    return plain.spelt(value) if value else "{}"
 
 
 def _rest(document: Json, known: frozenset[str]) -> str:
@@ -287,7 +296,7 @@ def _rest(document: Json, known: frozenset[str]) -> str:
         and value is not None
         and (name not in _SAYS_NOTHING or value not in _NOTHING)
     }
-    return _dumps(rest) if rest else "{}"
+    return plain.spelt(rest) if rest else "{}"
 
 
 def _flat(value: str | bool) -> str:

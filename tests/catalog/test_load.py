@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from molexp.catalog.engine import Connection, connect, refusals
 from molexp.catalog.load import Loader, copy, drop, make_tables
+from molexp.model.codec import encode
 from molexp.rows.gather import Gathered
 from molexp.rows.glance import Glance
+from molexp.rows.shapes import Edit
 from molexp.rows.tables import tables
 
 MANY = 600
@@ -50,16 +52,16 @@ def gathered(scope: int, text: str, number: float | None, reason: str | None) ->
         "created_at": "2026-03-02T09:00:00.123456Z",
         "notes": text,
         "tags": {text: text, "flag": True},
-        "parameters": {text: text, "n": number, "deep": {"x": [text]}, "huge": 10**400},
+        "parameters": {text: text, "n": encode(number), "deep": {"x": [text]}, "huge": 10**400},
     }
     found.edits = [
-        {
-            "at": "2026-03-02T09:00:00Z",
-            "writer": text,
-            "by": text,
-            "patch": {"notes": text},
-            "reason": reason,
-        }
+        Edit(
+            at="2026-03-02T09:00:00Z",
+            writer=text,
+            by=text,
+            patch={"notes": text},
+            reason=reason,
+        )
     ]
     return found
 

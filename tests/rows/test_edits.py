@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from molexp.errors import MolexpError
 from molexp.model.record import Edit
 from molexp.model.scope import RunMeta, effective
+from molexp.rows import shapes
 from molexp.rows.edits import edited, order
 
 META: dict[str, Any] = {
@@ -49,6 +50,11 @@ def edit(second: int, writer: str, patch: dict[str, Any]) -> dict[str, Any]:
     return {"at": at, "writer": writer, "by": "ada@here", "patch": patch}
 
 
+def shape(said: dict[str, Any]) -> shapes.Edit:
+    """The same, as the catalog takes it."""
+    return shapes.Edit(**said)
+
+
 @given(
     st.lists(
         st.builds(edit, st.integers(0, 3), st.sampled_from("ab"), st.sampled_from(PATCHES)),
@@ -57,7 +63,7 @@ def edit(second: int, writer: str, patch: dict[str, Any]) -> dict[str, Any]:
 )
 def test_it_says_what_the_records_say(edits: list[dict[str, Any]]) -> None:
     problems: list[MolexpError] = []
-    found = edited("run", META, edits, "there", problems)
+    found = edited("run", META, [shape(each) for each in edits], "there", problems)
     records = [Edit.from_json(json.dumps(each).encode(), "there") for each in edits]
     wanted, refused = effective(RunMeta.from_json(json.dumps(META).encode(), "there"), records)
     assert RunMeta.from_json(json.dumps(found).encode(), "there").to_json() == wanted.to_json()
@@ -68,5 +74,7 @@ def test_it_says_what_the_records_say(edits: list[dict[str, Any]]) -> None:
     ("first", "second"), [("00:00:01Z", "00:00:01.5Z"), ("00:00:09Z", "00:01:00Z")]
 )
 def test_edits_count_in_the_order_of_their_times(first: str, second: str) -> None:
-    one, other = ({**edit(0, "a", {}), "at": f"2026-01-01T{each}"} for each in (first, second))
+    one, other = (
+        shape({**edit(0, "a", {}), "at": f"2026-01-01T{each}"}) for each in (first, second)
+    )
     assert order(one) < order(other)

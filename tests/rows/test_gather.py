@@ -43,16 +43,16 @@ def test_a_run_is_given_with_all_that_its_files_say(run: me.Run) -> None:
     assert found.meta["tags"] == {"keep": "yes"}
     [attempt] = found.attempts
     assert attempt.state == "succeeded"
-    assert {each["name"] for each, _ in attempt.assets.values()} == {"a.json", "train"}
+    assert {each.name for each, _ in attempt.assets.values()} == {"a.json", "train"}
     assert attempt.metrics["loss"]["last"] == 0.5
-    assert [each["value"] for each, _ in attempt.inputs] == [3]
+    assert [each.value for each, _ in attempt.inputs] == [3]
     assert not found.unended
     assert found.glance.signature == look(run)[0].glance.signature
 
 
 def test_a_log_has_the_size_that_it_came_to(run: me.Run) -> None:
     [attempt] = look(run)[0].attempts
-    sizes = {each["name"]: each["size"] for each, _ in attempt.assets.values()}
+    sizes = {each.name: each.size for each, _ in attempt.assets.values()}
     assert sizes["train"] == len("one\n")
 
 
@@ -99,7 +99,7 @@ def test_a_damaged_line_hides_no_other(run: me.Run) -> None:
     found, problems = look(run)
     assert len(problems) == 1
     assert str(ledger) in problems[0].message
-    assert [each["name"] for each, _ in found.attempts[0].assets.values()] == ["train"]
+    assert [each.name for each, _ in found.attempts[0].assets.values()] == ["train"]
 
 
 def test_a_damaged_record_hides_no_execution(run: me.Run) -> None:

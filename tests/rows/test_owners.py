@@ -6,19 +6,23 @@ import json
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
 from molexp.disk import owner
 from molexp.rows.gather import Attempt
 from molexp.rows.owners import here, is_dead, judged
+from molexp.rows.shapes import Start
 
 MINE = json.loads(owner.current().to_json())
 
 
-def attempt(said: object, beat: float) -> Attempt:
+def attempt(said: dict[str, Any], beat: float) -> Attempt:
     """An execution without an end."""
-    return Attempt(1, start={"owner": said}, beat=beat)
+    at, uid = "2026-01-01T00:00:00Z", "0" * 26
+    start = Start(format=1, uid=uid, run=uid, owner=said, writer="w", at=at)
+    return Attempt(1, start=start, beat=beat)
 
 
 def test_this_process_lives_here() -> None:

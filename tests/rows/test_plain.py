@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 from molexp.errors import FormatError
 from molexp.model.address import ScopeKind
 from molexp.model.asset import parse_asset
-from molexp.model.execution import LINES, End
+from molexp.model.execution import LINES, End, FileEntry
 from molexp.model.record import Record
 from molexp.model.scope import META
-from molexp.rows.plain import document
+from molexp.rows import plain
+from molexp.rows.plain import document, scope
+from molexp.rows.shapes import SCOPES
 from tests.rows.documents import DOCUMENTS, KINDS, mutated, spelt
 
 
@@ -33,24 +36,43 @@ def record(kind: str, raw: bytes) -> Record:
     return META[ScopeKind(kind)].from_json(raw, "there")
 
 
+def told(kind: str, raw: bytes) -> Any:
+    """What the catalog takes a document for, as JSON; raises FormatError."""
+    if kind in SCOPES:
+        return scope(kind, raw, "there")
+    found = document(kind, raw, "there")
+    usual = {each.name: each.default for each in msgspec.structs.fields(found)}
+    said = {name: getattr(found, name) for name in usual if name != "unknown"}
+    unusual = {name: value for name, value in said.items() if value != usual[name]}
+    return {**json.loads(msgspec.json.encode(unusual)), **(found.unknown or {})}
+
+
+def known(found: Record) -> Any:
+    """A record, of whose files nobody asks what a later release says of them."""
+    if not isinstance(found, End):
+        return json.loads(found.to_json())
+    names = FileEntry.model_fields
+    entries = [FileEntry(**{n: getattr(each, n) for n in names}) for each in found.manifest]
+    return json.loads(found.evolve(manifest=tuple(entries)).to_json())
+
+
 def check(kind: str, raw: bytes) -> None:
     """Compare what the two make of a document."""
     try:
         wanted = record(kind, raw)
     except FormatError:
         with pytest.raises(FormatError):
-            document(kind, raw, "there")
+            told(kind, raw)
     else:
-        found = json.dumps(document(kind, raw, "there")).encode()
-        assert record(kind, found).to_json() == wanted.to_json()
+        found = json.dumps(told(kind, raw)).encode()
+        assert known(record(kind, found)) == known(wanted)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_real_document_is_taken_as_it_is(kind: str) -> None:
+def test_every_real_document_is_taken_as_it_is(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain, "judge", None)
     for each in DOCUMENTS[kind]:
-        raw = json.dumps(each).encode()
-        check(kind, raw)
-        assert document(kind, raw, "there") == each
+        check(kind, json.dumps(each).encode())
 
 
 @pytest.mark.parametrize("kind", KINDS)
