@@ -33,7 +33,7 @@ GROWN = 1.5
 DRAFT = "draft"
 """How the engine calls a generation in the making."""
 
-_CHUNK = 1 << 22
+_CHUNK = 1 << 18
 
 _MISPLACED = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
 
