@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from molexp.disk import door, owner
-from molexp.disk.beneath import Directory
+from molexp.disk.beneath import Directory, explained
 from molexp.disk.digest import HashingWriter
 from molexp.disk.trash import delete
 from molexp.errors import TransitionError
@@ -70,6 +70,8 @@ class Claim:
             except FileExistsError:
                 self.version += 1
                 continue
+            except FileNotFoundError as error:
+                raise explained(error, above.path) from error
             writing.versions[first] = self.version + 1
             writing.batch.changed(above)
             return created

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock, RLock, get_ident
 
 from molexp.disk import door, journal, layout, owner
-from molexp.disk.beneath import Directory
+from molexp.disk.beneath import Directory, explained
 from molexp.disk.commit import Batch
 from molexp.disk.journal import Change
 from molexp.disk.ledger import Appender
@@ -320,6 +320,8 @@ class Writing(Watched):
                 self.batch.changed(self.place)
             except FileExistsError:
                 pass
+            except OSError as error:
+                raise explained(error, self.place.path) from error
             return self.place.enter(relative)
         return self.place.make(relative, mode, self.batch.changed)
 

@@ -138,7 +138,10 @@ def test_a_flipped_bit_changes_no_answer(lab: Lab) -> None:
 
 
 def test_every_flipped_bit_is_found_by_the_engine(lab: Lab, tmp_path: Path) -> None:
-    """Not a promise of ours: what we rely on, since nothing else looks at the bytes."""
+    """Not a promise of ours: what we rely on, since nothing else looks at the bytes.
+
+    Of a block that is free nothing is read: it may as well be all zeros.
+    """
     luck = random.Random(None if NIGHTLY else 5)
     flips = list(_flips(lab.newest, luck, 2000 if NIGHTLY else 12))
 
@@ -148,11 +151,21 @@ def test_every_flipped_bit_is_found_by_the_engine(lab: Lab, tmp_path: Path) -> N
             path = tmp_path / f"{number}.duckdb"
             path.write_bytes(data)
             if _reads_whole(path):
-                found.append(what)
+                path.write_bytes(_without_block(lab.newest, data))
+                if not _reads_whole(path):
+                    found.append(what)
             path.unlink()
         return found
 
     assert truth.in_child(unnoticed) == []
+
+
+def _without_block(sound: bytes, damaged: bytes) -> bytes:
+    """The sound bytes, but zeros for the whole block in which the others differ."""
+    at = next(n for n, (one, other) in enumerate(zip(sound, damaged, strict=True)) if one != other)
+    begin = HEADERS + (at - HEADERS) // BLOCK * BLOCK if at >= HEADERS else at // STEP * STEP
+    size = BLOCK if at >= HEADERS else STEP
+    return sound[:begin] + bytes(size) + sound[begin + size :]
 
 
 def _reads_whole(path: Path) -> bool:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -508,3 +510,29 @@ def test_a_refused_end_is_made_good_by_ending_again(tmp_path: Path) -> None:
     assert run.log("a") == "before\nbetween\n"
     assert len(run.assets.list("log")) == 1
     assert broken_rules(tmp_path / "lab") == []
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda ctx: ctx.artifact.save("a.txt", "x"),
+        lambda ctx: ctx.artifact.open("a.bin", "wb").__enter__(),
+        lambda ctx: ctx.artifact.directory("tiles").__enter__(),
+        lambda ctx: ctx.checkpoint("c", data={"step": 1}),
+        lambda ctx: ctx.log("new").append("x"),
+    ],
+)
+def test_what_was_removed_under_its_writer_is_told_with_its_path(
+    run: me.Run, is_begun: bool, write: Callable[[me.RunContext], object]
+) -> None:
+    ctx = run.start(capture=False)
+    if is_begun:
+        ctx.artifact.save("before.txt", "x")
+        ctx.checkpoint("before", data={})
+        ctx.log("before").append("x")
+    shutil.rmtree(run.run_dir)
+    with pytest.raises(NotFoundError, match=str(run.run_dir)):
+        write(ctx)
+    with pytest.raises(NotFoundError, match=str(run.run_dir)):
+        ctx.end()
