@@ -327,7 +327,7 @@ class Story:
 
     def remove_all(self, someone: Someone, a: int, b: int) -> None:
         """``rm -r .molexp``."""
-        shutil.rmtree(someone.place.root / ".molexp")
+        shutil.rmtree(someone.place.root / ".molexp", ignore_errors=True)
 
     def remove_journals(self, someone: Someone, a: int, b: int) -> None:
         """Remove all journals and marks."""
