@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from molexp.errors import FormatError
 from molexp.lifecycle.manifest import Summaries, is_warning
+from molexp.model import execution
 from molexp.model.codec import split_line
-from molexp.model.execution import MAX_MESSAGES, Message, Metric
+from molexp.rows import plain
+from molexp.rows.shapes import Measured, Message
 
 
 def live(files: Iterable[bytes]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -19,18 +22,36 @@ def live(files: Iterable[bytes]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """
     metrics, messages = Summaries(), []
     for data in files:
-        for line in data.split(b"\n")[:-1]:
-            try:
-                kind, raw = split_line(line)
-                if kind == "metric":
-                    metric = Metric.from_json(raw, "")
-                    metrics.add(metric.key, metric.value)
-                elif kind == "message":
-                    message = Message.from_json(raw, "")
-                    if is_warning(message.level):
-                        messages.append(message)
-            except (ValueError, FormatError):
-                continue
-    messages.sort(key=lambda message: message.at)
+        for found in _lines(data):
+            if isinstance(found, Measured):
+                metrics.add(found.key, float(found.value))
+            elif is_warning(found.level):
+                messages.append(found)
+    messages.sort(key=lambda message: datetime.fromisoformat(message.at))
     said = {key: json.loads(each.to_json()) for key, each in metrics.result().items()}
-    return said, [json.loads(each.to_json()) for each in messages[:MAX_MESSAGES]]
+    first = messages[: execution.MAX_MESSAGES]
+    return said, [{name: getattr(each, name) for name in _OF_MESSAGE} for each in first]
+
+
+_OF_MESSAGE = Message.__struct_fields__
+
+
+def _lines(data: bytes) -> Iterator[Measured | Message]:
+    for line in data.split(b"\n")[:-1]:
+        found = plain.live_line(line) or _judged(line)
+        if found is not None:
+            yield found
+
+
+def _judged(line: bytes) -> Measured | Message | None:
+    """What the records say of a line that is not plainly right."""
+    try:
+        kind, raw = split_line(line)
+        if kind not in ("metric", "message"):
+            return None
+        record = execution.LINES[kind].from_json(raw, "")
+    except (ValueError, FormatError):
+        return None
+    said = json.loads(record.to_json())
+    shape: type[Measured | Message] = Measured if kind == "metric" else Message
+    return shape(**{name: said[name] for name in shape.__struct_fields__ if name in said})

@@ -27,6 +27,9 @@ from molexp.rows.shapes import (
     Entry,
     Json,
     Line,
+    LiveLine,
+    Measured,
+    Message,
     Shape,
 )
 
@@ -47,6 +50,7 @@ _DIGESTS = re.compile(f"(?:{DIGEST}{_END})*").fullmatch
 _TIMES = re.compile(f"(?:{TIME}{_END})*").fullmatch
 
 _line = msgspec.json.Decoder(Line).decode
+_live_line = msgspec.json.Decoder(LiveLine).decode
 _any = msgspec.json.Decoder().decode
 _shape = {source: msgspec.json.Decoder(each).decode for source, each in SHAPES.items()}
 _spell = msgspec.json.Encoder().encode
@@ -91,6 +95,19 @@ def lines(data: bytes) -> list[Said]:
     if assets and not _are_right(assets, data):
         raise ValueError("not plainly assets")
     return found
+
+
+def live_line(line: bytes) -> Measured | Message | None:
+    """What a line of metrics or log records says, if it is right beyond doubt."""
+    if not is_plain_text(line):
+        return None
+    try:
+        found = _live_line(line)
+    except NOT_PLAIN:
+        return None
+    if found.message is UNSET:
+        return found.metric if found.metric is not UNSET else None
+    return found.message if found.metric is UNSET else None
 
 
 def spelt(value: Any) -> str:

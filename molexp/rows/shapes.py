@@ -228,11 +228,29 @@ class _Metric(Part, kw_only=True):
     count: _Count
 
 
-class _Message(Part, kw_only=True):
+class Message(Part, kw_only=True):
+    """A log record."""
+
     at: _Time
     level: str
     logger: str
     text: str
+
+
+class Measured(Part, kw_only=True):
+    """One value of a metric."""
+
+    at: _Time
+    key: str
+    value: _Number
+    step: _Count | None = None
+
+
+class LiveLine(Struct, forbid_unknown_fields=True, gc=False):
+    """A line of metrics or of log records: exactly one of these is there."""
+
+    metric: Measured | UnsetType = UNSET
+    message: Message | UnsetType = UNSET
 
 
 class Entry(Part, kw_only=True):
@@ -248,7 +266,7 @@ class _OfEnd(Part, kw_only=True):
     ended_by: Owner | None
     error: _Problem | None
     metrics: dict[str, _Metric]
-    messages: Annotated[list[_Message], Meta(max_length=_MAX_MESSAGES)]
+    messages: Annotated[list[Message], Meta(max_length=_MAX_MESSAGES)]
 
 
 class End(Shape, kw_only=True):

@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pytest
+
 import molexp as me
+from molexp.errors import FormatError
+from molexp.model.codec import split_line
+from molexp.model.execution import Metric
 from molexp.rows.live import live
 
 
@@ -32,3 +37,45 @@ def test_the_sums_are_those_of_the_end(tmp_path: Path) -> None:
     assert (
         [each["text"] for each in messages] == [each.text for each in end.messages] == ["look out"]
     )
+
+
+AT = '"at":"2026-01-01T00:00:00Z"'
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (f'{{"metric":{{{AT},"key":"k","value":2}}}}', 2.0),
+        (f'{{"metric":{{{AT},"key":"k","value":"NaN"}}}}', "NaN"),
+        (f'{{"metric":{{{AT},"key":"k","value":-0.5,"step":3}}}}', -0.5),
+        (f'{{"metric":{{{AT},"key":"k","value":1,"later":[]}}}}', 1.0),
+        (f' {{ "metric" : {{{AT},"key":"\\u006b","value":1}}}} ', 1.0),
+        ('{"metric":{"at":"2026-01-01T01:00:00+01:00","key":"k","value":1}}', 1.0),
+        (f'{{"metric":{{{AT},"key":"k","value":true}}}}', None),
+        (f'{{"metric":{{{AT},"key":"k","value":"1"}}}}', None),
+        (f'{{"metric":{{{AT},"key":"k"}}}}', None),
+        ('{"metric":{"at":"now","key":"k","value":1}}', None),
+        (f'{{"metric":{{{AT},"key":"k","value":1}},"metric2":{{}}}}', None),
+        (f'{{"input":{{{AT},"name":"k"}}}}', None),
+        ("", None),
+    ],
+)
+def test_a_line_counts_if_its_record_takes_it(line: str, wanted: object) -> None:
+    metrics, _ = live([f"{line}\n".encode()])
+    assert metrics.get("k", {}).get("last") == wanted
+    try:
+        kind, raw = split_line(line.encode())
+        record = Metric.from_json(raw, "") if kind == "metric" else None
+    except (ValueError, FormatError):
+        record = None
+    assert (record is None) == (wanted is None)
+
+
+def test_warnings_come_in_the_order_of_their_times() -> None:
+    at = ("2026-01-01T00:00:02Z", "2026-01-01T01:00:01+01:00", "2026-01-01T00:00:01.500000Z")
+    lines = [
+        f'{{"message":{{"at":"{each}","level":"ERROR","logger":"l","text":"{n}"}}}}\n'
+        for n, each in enumerate(at)
+    ]
+    _, messages = live(["".join(lines).encode()])
+    assert [each["text"] for each in messages] == ["1", "2", "0"]
