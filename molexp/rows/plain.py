@@ -55,6 +55,7 @@ _any = msgspec.json.Decoder().decode
 _shape = {source: msgspec.json.Decoder(each).decode for source, each in SHAPES.items()}
 _spell = msgspec.json.Encoder().encode
 _NAMES = Line.__struct_fields__
+_NO_OTHERS = (UNSET,) * (len(_NAMES) - 1)
 
 NOT_PLAIN = (msgspec.DecodeError, ValueError, RecursionError)
 """What is raised about a document that is not right beyond doubt."""
@@ -83,8 +84,8 @@ def lines(data: bytes) -> list[Said]:
         if not each:
             continue
         line = _line(each)
-        asset = line.asset
-        if asset is not UNSET and line.input is line.start is line.paused is line.resumed is UNSET:
+        asset, others = line.asset, (line.start, line.input, line.paused, line.resumed, line.edit)
+        if asset is not UNSET and others == _NO_OTHERS:  # the usual one
             assets.append(asset)
             found.append(("asset", asset))
             continue

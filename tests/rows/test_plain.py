@@ -82,3 +82,15 @@ def test_what_a_record_refuses_is_refused_and_what_it_takes_says_the_same(
 ) -> None:
     found: Any = data.draw(mutated(kind))
     check(kind, data.draw(spelt(found)))
+
+
+@pytest.mark.parametrize("one", ["asset", "start"])
+@pytest.mark.parametrize("other", ["asset", "start", "input", "paused", "resumed", "edit"])
+def test_a_line_says_one_thing(one: str, other: str) -> None:
+    raw = json.dumps({each: DOCUMENTS[each][0] for each in (one, other)}).encode()
+    if one == other:
+        [(kind, _)] = plain.lines(raw)
+        assert kind == one
+    else:
+        with pytest.raises(plain.NOT_PLAIN):
+            plain.lines(raw)
