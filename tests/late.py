@@ -49,12 +49,6 @@ LATE_IMPORTS = {
     ("molexp/catalog/catalog.py", "molexp.catalog.asking.sql"): "it starts processes: for SQL",
     ("molexp/catalog/engine.py", "_duckdb"): "the one door to the engine, for whoever asks",
     ("molexp/catalog/load.py", "tempfile"): "for very many rows; it loads what makes luck",
-    (
-        "molexp/catalog/load.py",
-        "hashlib",
-    ): "it loads a library of ciphers, which few questions need",
-    ("molexp/disk/owner.py", "hashlib"): "likewise: for writers alone",
-    ("molexp/model/digest.py", "hashlib"): "likewise",
     ("molexp/catalog/load.py", "msgspec.json"): "for very many rows",
     ("molexp/rows/edits.py", "molexp.rows.judge"): "the records: for what is odd alone",
     ("molexp/rows/edits.py", "molexp.rows.shapes"): "msgspec, which only who reads files needs",

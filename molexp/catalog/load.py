@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import md5
 from math import isfinite
 from typing import IO, TYPE_CHECKING, Any
 
@@ -13,12 +14,10 @@ from molexp.rows.gather import Gathered
 from molexp.rows.tables import Table, tables
 
 if TYPE_CHECKING:
-    import hashlib
     import tempfile
 
     from msgspec import json
 else:
-    hashlib = late("hashlib")
     tempfile = late("tempfile")
     json = late("msgspec.json")
 
@@ -156,7 +155,7 @@ def ids_in(table: Table, rows: Iterable[Row]) -> Iterator[tuple[int, int, str]]:
 
 def hash_of(uid: str) -> int:
     """As the engine's ``md5_number_lower`` says it."""
-    return int.from_bytes(hashlib.md5(uid.encode(), usedforsecurity=False).digest()[8:], "little")
+    return int.from_bytes(md5(uid.encode(), usedforsecurity=False).digest()[8:], "little")
 
 
 class Rows:

@@ -6,16 +6,9 @@ their sorted ``sha256sum`` text, so that standard tools give the same answer.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from molexp.late import late
-
-if TYPE_CHECKING:
-    import hashlib
-else:
-    hashlib = late("hashlib")
 
 ALGORITHM = "sha256"
 
