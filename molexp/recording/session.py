@@ -95,7 +95,7 @@ class Session:
     ) -> None:
         """End the execution; called again after a StorageError, this goes on where it stopped.
 
-        Raises ConflictError if somebody else has ended it.
+        Raises ConflictError if somebody else has ended it, and NotFoundError if it was removed.
         """
         writing = self.recorder.unchecked()
         attempt = writing.attempt
@@ -109,6 +109,13 @@ class Session:
         except ConflictError:
             self._leave("by somebody else")
             attempt.close()
+            raise
+        except NotFoundError:
+            if os.fstat(writing.place.fd).st_nlink:
+                writing.go_on()
+            else:  # it was removed, and nothing makes that good
+                self._leave("removed by somebody else")
+                attempt.close()
             raise
         except BaseException:
             writing.go_on()  # this process is still at work, and may end it once that is cured

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -536,3 +537,6 @@ def test_what_was_removed_under_its_writer_is_told_with_its_path(
         write(ctx)
     with pytest.raises(NotFoundError, match=str(run.run_dir)):
         ctx.end()
+    assert "MOLEXP_EXECUTION" not in os.environ
+    with pytest.raises(TransitionError, match="removed by somebody else"):
+        ctx.artifact.save("later.txt", "x")
