@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -30,6 +30,7 @@ from molexp.rows.shapes import (
     LiveLine,
     Measured,
     Message,
+    Part,
     Shape,
 )
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from molexp.rows import judge
 else:
     judge = late("molexp.rows.judge")
+
+T = TypeVar("T", bound=Part)
 
 Said = tuple[str, Any]
 """What a line records, and the document, which has the shape of such."""
@@ -134,12 +137,13 @@ def judged(source: str, raw: bytes, where: str) -> Shape:
     shape = SHAPES[source]
     known = {name: said.pop(name) for name in shape.__struct_fields__ if name in said}
     if "manifest" in known:
-        names = Entry.__struct_fields__
-        known["manifest"] = [
-            Entry(**{name: each[name] for name in names if name in each})
-            for each in known["manifest"]
-        ]
+        known["manifest"] = [made(Entry, each) for each in known["manifest"]]
     return shape(**known, unknown=MappingProxyType(said))
+
+
+def made(part: type[T], said: Json) -> T:
+    """What a record says, as the part of a document that it is; it knows no other members."""
+    return part(**{name: said[name] for name in part.__struct_fields__ if name in said})
 
 
 def scope(kind: str, raw: bytes, where: str) -> Json:

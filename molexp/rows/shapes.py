@@ -36,8 +36,8 @@ _Tags = dict[str, str | bool]
 _Empty = Annotated[Json, Meta(max_length=0)]
 
 
-class Part(Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
-    """What stands within a document; nobody keeps one."""
+class Part(Struct, forbid_unknown_fields=True, gc=False):
+    """What stands within a document, or in a line that is none."""
 
 
 class Shape(Part):
