@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -43,3 +45,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("nightly") is not None:
             item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _no_heart_beats_on() -> Iterator[None]:
+    """What a test leaves at work stops beating, or the next test's gate would see its beats."""
+    yield
+    if (module := sys.modules.get("molexp.lifecycle.heart")) is not None:
+        for heart in module._hearts.values():  # noqa: SLF001 - only a test leaves one to itself
+            heart._beats.clear()  # noqa: SLF001 - likewise
