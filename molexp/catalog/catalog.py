@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from molexp.catalog.asking import lookup, query
 from molexp.catalog.asking.query import Query
-from molexp.catalog.fold import Progress, Report
 from molexp.catalog.view import View
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
@@ -20,6 +19,7 @@ from molexp.model.codec import MAX_RECORD_BYTES
 if TYPE_CHECKING:
     from molexp.catalog.asking import sql as sandboxes
     from molexp.catalog.asking.sql import Answer
+    from molexp.catalog.fold import Progress, Report
 else:
     sandboxes = late("molexp.catalog.asking.sql")
 

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 
 from molexp.catalog import journals, register
@@ -173,7 +173,7 @@ class Folder:
         with self._root.enter(layout.JOURNAL) as directory:
             mark = journals.mark(directory, make_mark(directory, self._modes.file))
         left = {name: each for name, each in knowledge.journals.items() if name not in doomed}
-        return replace(knowledge, marks=knowledge.marks | {mark}, journals=left)
+        return knowledge._replace(marks=knowledge.marks | {mark}, journals=left)
 
     def _publish(
         self, tmp: Directory, name: str, base: Generation | None, doomed: list[str]

@@ -9,8 +9,8 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import molexp
 from molexp.catalog import register
@@ -41,8 +41,7 @@ def fingerprint() -> str:
     return repr((FORMAT, molexp.__version__, [*register.COLUMNS.items()], declared))
 
 
-@dataclass
-class Generation:
+class Generation(NamedTuple):
     """One generation, attached to a connection under a name."""
 
     number: int

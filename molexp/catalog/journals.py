@@ -12,8 +12,8 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from molexp.disk import layout
 from molexp.disk.beneath import Directory
@@ -36,15 +36,14 @@ Boot = tuple[str, str]
 """A host, and one of its boots."""
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """What a reader remembers of one journal."""
 
     inode: int
     offset: int
     tail: str
     """The last line before the offset: no two of a journal are equal."""
-    open: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    open: Mapping[int, tuple[str, ...]] = MappingProxyType({})
     finished: bool = False
 
 
@@ -52,12 +51,11 @@ Mark = tuple[str, int, int]
 """A mark by its name, its inode and the time when it was made: a copy is another one."""
 
 
-@dataclass(frozen=True)
-class Knowledge:
+class Knowledge(NamedTuple):
     """What was read of hints, and what is trusted because of it; a generation keeps it."""
 
     marks: frozenset[Mark] = frozenset()
-    journals: Mapping[str, Known] = field(default_factory=dict)
+    journals: Mapping[str, Known] = MappingProxyType({})
     boots: frozenset[Boot] = frozenset()
 
     def to_json(self) -> str:
@@ -81,8 +79,7 @@ class Knowledge:
         return cls(marks, journals, frozenset((host, boot) for host, boot in said["boots"]))
 
 
-@dataclass(frozen=True)
-class Journal:
+class Journal(NamedTuple):
     """One journal as it was found."""
 
     known: Known
@@ -96,8 +93,7 @@ class Journal:
     is_silent: bool = False
 
 
-@dataclass(frozen=True)
-class Hints:
+class Hints(NamedTuple):
     """All journals and marks, as they were found at about one time."""
 
     journals: Mapping[str, Journal]
@@ -299,5 +295,5 @@ def retired(knowledge: Knowledge, hints: Hints) -> Knowledge:
     for name, each in hints.journals.items():
         open_ = {} if each.is_dead or each.is_silent else each.known.open
         finished = each.is_dead or (each.known.finished and not open_)
-        journals[name] = replace(each.known, open=open_, finished=finished)
-    return replace(knowledge, journals=journals)
+        journals[name] = each.known._replace(open=open_, finished=finished)
+    return knowledge._replace(journals=journals)

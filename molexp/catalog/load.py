@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import md5
 from math import isfinite
 from typing import IO, TYPE_CHECKING, Any
 
 from molexp.catalog import register
 from molexp.catalog.engine import Connection, literal, quoted, some
 from molexp.late import late
-from molexp.rows.gather import Gathered
 from molexp.rows.tables import Table, tables
 
 if TYPE_CHECKING:
+    import hashlib
     import tempfile
 
     from msgspec import json
+
+    from molexp.rows.gather import Gathered
 else:
+    hashlib = late("hashlib")
     tempfile = late("tempfile")
     json = late("msgspec.json")
 
@@ -155,7 +157,7 @@ def ids_in(table: Table, rows: Iterable[Row]) -> Iterator[tuple[int, int, str]]:
 
 def hash_of(uid: str) -> int:
     """As the engine's ``md5_number_lower`` says it."""
-    return int.from_bytes(md5(uid.encode(), usedforsecurity=False).digest()[8:], "little")
+    return int.from_bytes(hashlib.md5(uid.encode(), usedforsecurity=False).digest()[8:], "little")
 
 
 class Rows:

@@ -6,11 +6,14 @@ Of a table nothing is made before a statement names it: most ask for two or thre
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from molexp.catalog import load, register
 from molexp.catalog.engine import Connection, listed
-from molexp.rows.gather import Gathered
 from molexp.rows.tables import tables
+
+if TYPE_CHECKING:
+    from molexp.rows.gather import Gathered
 
 Row = tuple[object, ...]
 

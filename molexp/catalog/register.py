@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from molexp.catalog.engine import Connection, some
-from molexp.rows.gather import Gathered
 from molexp.rows.scopes import Parts, is_subtree, parts_of
+
+if TYPE_CHECKING:
+    from molexp.rows.gather import Gathered
 
 COLUMNS = {
     "scope": "INTEGER",

@@ -10,15 +10,13 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import count
 from threading import RLock
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
 from molexp.catalog import journals, register
 from molexp.catalog.engine import connect, leak, may_be_damage, refusals, translated
-from molexp.catalog.fold import TICK_NS, Folder, Progress, Report
 from molexp.catalog.generation import Generation, Shelf, detach, is_whole, locked
 from molexp.catalog.journals import Hints, Knowledge
 from molexp.catalog.present import Present
@@ -32,8 +30,7 @@ from molexp.errors import (
     NotFoundError,
     StorageError,
 )
-from molexp.rows.gather import KINDS, Gathered, gather
-from molexp.rows.glance import Glance, glance, mark_of
+from molexp.late import late
 from molexp.rows.owners import here, judged
 from molexp.rows.scopes import (
     EVERYTHING,
@@ -46,6 +43,18 @@ from molexp.rows.scopes import (
     scopes,
     survey,
 )
+
+if TYPE_CHECKING:
+    from molexp.catalog import fold as folds
+    from molexp.catalog.fold import Progress, Report
+    from molexp.rows import gather as files
+    from molexp.rows import glance as looks
+    from molexp.rows.gather import Gathered
+    from molexp.rows.glance import Glance
+else:
+    folds = late("molexp.catalog.fold")
+    files = late("molexp.rows.gather")
+    looks = late("molexp.rows.glance")
 
 Answer = TypeVar("Answer")
 
@@ -64,14 +73,18 @@ _CHASES = 3  # after newer generations
 _ASK_AGAIN = "ask again, or run `molexp rebuild`"
 
 
-@dataclass
 class _Overlaid:
     """A scope whose rows are in memory, and what they were made of."""
 
-    found: Gathered
-    states: tuple[str | None, ...]
-    is_settled: bool
-    """Whether the times of its directories are so old that a new name would show in them."""
+    __slots__ = ("found", "is_settled", "states")
+
+    def __init__(
+        self, found: Gathered, states: tuple[str | None, ...], *, is_settled: bool
+    ) -> None:
+        self.found = found
+        self.states = states
+        self.is_settled = is_settled
+        """Whether the times of its directories are so old that a new name would show in them."""
 
     @property
     def scope(self) -> int:
@@ -123,7 +136,7 @@ class View:
         """What the files of one scope say now; raises MolexpError if none is there."""
         parts = parts_of(address)
         with self._directory.enter(path_of(parts)) as directory:
-            found = gather(directory, parts, 0, [])
+            found = files.gather(directory, parts, 0, [])
         _judge(found)
         return found
 
@@ -204,8 +217,8 @@ class View:
         self._pid = 0
         return is_sound
 
-    def _folder(self) -> Folder:
-        return Folder(self._directory, self._shelf, self._modes)
+    def _folder(self) -> folds.Folder:
+        return folds.Folder(self._directory, self._shelf, self._modes)
 
     def _refresh(self) -> None:
         """Bring what is over the generation up to date."""
@@ -323,7 +336,7 @@ class View:
         entry, overlaid = self._entries.get(address), self._over.get(address)
         try:
             if overlaid is not None:
-                number, seen = overlaid.scope, glance(directory, KINDS[len(address)])
+                number, seen = overlaid.scope, looks.glance(directory, files.KINDS[len(address)])
                 if overlaid.found.glance == seen and _has_same_states(overlaid):
                     overlaid.is_settled = self._is_settled(seen)
                     found.add(address)
@@ -335,7 +348,7 @@ class View:
                     return
             else:
                 number = next(self._numbers)
-            changed.append(gather(directory, address, number, []))
+            changed.append(files.gather(directory, address, number, []))
             found.add(address)
         except MolexpError:
             return  # nothing is there any more, or `problems()` tells why it cannot be looked into
@@ -344,7 +357,7 @@ class View:
         was_gone = entry.scope in self._present.hidden  # for a while
         if was_gone or "/".join(address) in self._open_ones:
             return False
-        return entry.signature == glance(directory, KINDS[len(address)]).signature
+        return entry.signature == looks.glance(directory, files.KINDS[len(address)]).signature
 
     def _is_same(self, address: Parts, overlaid: _Overlaid) -> bool:
         """Whether what is over the generation still says what the files of a scope say.
@@ -362,13 +375,13 @@ class View:
                     status = os.stat(f"{base}/{path}", dir_fd=fd, follow_symlinks=False)
                 except OSError:
                     return False
-                if mark_of(status) != mark:
+                if looks.mark_of(status) != mark:
                     return False
         return _has_same_states(overlaid)
 
     def _is_settled(self, seen: Glance) -> bool:
         newest = max(ctime for *_, ctime in seen.directories.values())
-        return newest + TICK_NS < self._looked_ns
+        return newest + folds.TICK_NS < self._looked_ns
 
     def _know(self, prefixes: set[str]) -> None:
         """Ask the generation for what it has at prefixes."""
@@ -405,7 +418,9 @@ class View:
             self._open_ones.discard("/".join(address))
         for each in changed:
             states = _judge(each)
-            self._over[each.address] = _Overlaid(each, states, self._is_settled(each.glance))
+            self._over[each.address] = _Overlaid(
+                each, states, is_settled=self._is_settled(each.glance)
+            )
             if each.unended:
                 self._open_ones.add("/".join(each.address))
             else:

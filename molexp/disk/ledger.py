@@ -19,13 +19,13 @@ from molexp.disk.beneath import Directory, explained
 from molexp.errors import FormatError, InvalidInputError, StorageError
 from molexp.late import late
 from molexp.model.codec import MAX_RECORD_BYTES, split_line
-from molexp.model.digest import new_hash, spell
 
 if TYPE_CHECKING:
-    from molexp.model import asset, execution
+    from molexp.model import asset, digest, execution
     from molexp.model.record import Record
 else:
     asset = late("molexp.model.asset")
+    digest = late("molexp.model.digest")
     execution = late("molexp.model.execution")
 
 MAX_LINE_BYTES = MAX_RECORD_BYTES
@@ -66,7 +66,7 @@ class Appender:
         self._torn = shared or status.st_size > 0
         self.size = status.st_size
         """How long the file is, if nobody else writes to it."""
-        self._hash = new_hash() if hashed and not status.st_size else None
+        self._hash = digest.new_hash() if hashed and not status.st_size else None
         self._lock = Lock()
 
     def append(self, line: bytes) -> None:
@@ -110,9 +110,9 @@ class Appender:
             status = os.fstat(self.fd)
             if status.st_size != self.size:
                 return None
-            digest = spell(self._hash)
+            content_hash = digest.spell(self._hash)
         return execution.FileEntry.sure(
-            path=path, size=status.st_size, mtime_ns=status.st_mtime_ns, content_hash=digest
+            path=path, size=status.st_size, mtime_ns=status.st_mtime_ns, content_hash=content_hash
         )
 
     def finish(self) -> None:

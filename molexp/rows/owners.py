@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from molexp.disk import owner
 from molexp.disk.owner import Life
 from molexp.model.ids import Process
-from molexp.rows.gather import Attempt
+
+if TYPE_CHECKING:
+    from molexp.rows.gather import Attempt
 
 SILENT_SECONDS = 60.0
 """Six beats: an owner of whom nothing is known, and who is silent for so long, reads unknown."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from molexp.disk import layout
 from molexp.late import late
 from molexp.rows.edits import order
-from molexp.rows.gather import Attempt, Gathered
 
 if TYPE_CHECKING:
     from molexp.rows import plain, shapes
+    from molexp.rows.gather import Attempt, Gathered
     from molexp.rows.shapes import Asset, Json
 else:
     plain = late("molexp.rows.plain")

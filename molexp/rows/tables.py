@@ -7,25 +7,26 @@ adds tables of its own by :func:`register_table`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from molexp.errors import AlreadyExistsError, InvalidInputError
 from molexp.rows import readers as rows
-from molexp.rows.gather import Gathered
 
-Reader = Callable[[Gathered], Iterable[tuple[object, ...]]]
+if TYPE_CHECKING:
+    from molexp.rows.gather import Gathered
+
+Reader = Callable[["Gathered"], Iterable[tuple[object, ...]]]
 
 
-@dataclass(frozen=True)
-class Relation:
+class Relation(NamedTuple):
     """The way from a row to the one row of another table: equal values in these columns."""
 
     table: str
     on: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table: its columns with their types in SQL, what reads its rows, and its relations.
 
     The first column is ``scope``, the number of the scope whose files say a row. ``key`` are the
@@ -36,7 +37,7 @@ class Table:
     columns: Mapping[str, str]
     reader: Reader
     key: tuple[str, ...]
-    relations: Mapping[str, Relation] = field(default_factory=dict)
+    relations: Mapping[str, Relation] = MappingProxyType({})
     uid: str | None = None
     """The column of the identity by which ``get`` finds its rows."""
     order: tuple[str, ...] = ("scope",)

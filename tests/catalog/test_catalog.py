@@ -65,3 +65,17 @@ def test_a_question_needs_no_records(lab: me.Workspace) -> None:
         "assert 'pydantic' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_question_about_what_is_folded_loads_nothing_that_reads_files(lab: me.Workspace) -> None:
+    lab.catalog.rebuild()
+    code = (
+        "import sys, molexp as me\n"
+        f"ws = me.Workspace({str(lab.root)!r})\n"
+        "assert ws.catalog.runs().filter(status='pending').addresses() == ['qm9/baseline/first']\n"
+        "print(*sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    slow = {"pydantic", "msgspec", "dataclasses", "inspect", "hashlib", "difflib", "tempfile"}
+    readers = {"molexp.catalog.fold", "molexp.rows.gather", "molexp.rows.plain"}
+    assert not (slow | readers) & set(done.stdout.split())

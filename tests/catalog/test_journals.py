@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -220,8 +219,8 @@ def test_a_journal_that_is_gone_is_an_alarm_unless_it_was_finished(yard: Yard) -
     yard.look()
     path.unlink()
     assert yard.alarmed()
-    known = {name: replace(each, finished=True) for name, each in yard.knowledge.journals.items()}
-    yard.knowledge = replace(yard.knowledge, journals=known)
+    known = {name: each._replace(finished=True) for name, each in yard.knowledge.journals.items()}
+    yard.knowledge = yard.knowledge._replace(journals=known)
     assert not yard.alarmed()
 
 

@@ -130,13 +130,12 @@ def test_a_name_that_is_taken_or_none_is_refused(tmp_path: Path) -> None:
         tmp_path,
         REGISTERED
         + """
-from dataclasses import replace
 register_table(FALLS)
 for table, error in (
-    (replace(FALLS, key=("scope",)), me.errors.AlreadyExistsError),
-    (replace(FALLS, name="runs"), me.errors.AlreadyExistsError),
-    (replace(FALLS, name="a b"), me.errors.InvalidInputError),
-    (replace(FALLS, name="c", columns={"fall": "DOUBLE"}), me.errors.InvalidInputError),
+    (FALLS._replace(key=("scope",)), me.errors.AlreadyExistsError),
+    (FALLS._replace(name="runs"), me.errors.AlreadyExistsError),
+    (FALLS._replace(name="a b"), me.errors.InvalidInputError),
+    (FALLS._replace(name="c", columns={"fall": "DOUBLE"}), me.errors.InvalidInputError),
 ):
     try:
         register_table(table)

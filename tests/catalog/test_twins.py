@@ -12,7 +12,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -77,14 +76,14 @@ def alarm_without(change: Callable[[Knowledge, Hints], tuple[Knowledge, Hints]])
 
 def marks_ignored() -> AbstractContextManager[None]:
     return alarm_without(
-        lambda knowledge, hints: (knowledge, replace(hints, marks=knowledge.marks))
+        lambda knowledge, hints: (knowledge, hints._replace(marks=knowledge.marks))
     )
 
 
 def offset_trusted() -> AbstractContextManager[None]:
     def same(hints: Hints) -> Hints:
-        found = {name: replace(each, is_same=True) for name, each in hints.journals.items()}
-        return replace(hints, journals=found)
+        found = {name: each._replace(is_same=True) for name, each in hints.journals.items()}
+        return hints._replace(journals=found)
 
     return alarm_without(lambda knowledge, hints: (knowledge, same(hints)))
 
@@ -92,15 +91,15 @@ def offset_trusted() -> AbstractContextManager[None]:
 def gone_ignored() -> AbstractContextManager[None]:
     def there(knowledge: Knowledge, hints: Hints) -> Knowledge:
         left = {n: each for n, each in knowledge.journals.items() if n in hints.journals}
-        return replace(knowledge, journals=left)
+        return knowledge._replace(journals=left)
 
     return alarm_without(lambda knowledge, hints: (there(knowledge, hints), hints))
 
 
 def retired_means_finished() -> AbstractContextManager[None]:
     def mixed_up(knowledge: Knowledge) -> Knowledge:
-        found = {n: replace(k, finished=not k.open) for n, k in knowledge.journals.items()}
-        return replace(knowledge, journals=found)
+        found = {n: k._replace(finished=not k.open) for n, k in knowledge.journals.items()}
+        return knowledge._replace(journals=found)
 
     return alarm_without(lambda knowledge, hints: (mixed_up(knowledge), hints))
 
@@ -111,7 +110,7 @@ def boot_ignored() -> Iterator[None]:
 
     def is_alarm(root: Any, knowledge: Knowledge, hints: Hints, here: Any) -> bool:
         seen = {each.boot for each in hints.journals.values() if each.boot} | {here}
-        return real(root, replace(knowledge, boots=knowledge.boots | seen), hints, here)
+        return real(root, knowledge._replace(boots=knowledge.boots | seen), hints, here)
 
     with patch.object(journals, "is_alarm", is_alarm):
         yield
@@ -126,7 +125,7 @@ def signature_without_ctime() -> Iterator[None]:
     def mark_of(status: os.stat_result) -> tuple[int, int, int, int]:
         return status.st_ino, status.st_size, status.st_mtime_ns, status.st_mtime_ns
 
-    with patch.object(glance, "mark_of", mark_of), patch.object(view, "mark_of", mark_of):
+    with patch.object(glance, "mark_of", mark_of):
         yield
 
 
@@ -143,8 +142,8 @@ def retired_before_done() -> Iterator[None]:
 
     def retired(knowledge: Knowledge, hints: Hints) -> Knowledge:
         found = real(knowledge, hints)
-        left = {name: replace(each, open={}) for name, each in found.journals.items()}
-        return replace(found, journals=left)
+        left = {name: each._replace(open={}) for name, each in found.journals.items()}
+        return found._replace(journals=left)
 
     with patch.object(journals, "retired", retired):
         yield
@@ -179,8 +178,8 @@ def moves_ignored() -> Iterator[None]:
         found = real_read(*given)
         if not looking:
             return found
-        blind = {n: replace(each, named=frozenset()) for n, each in found.journals.items()}
-        return replace(found, journals=blind)
+        blind = {n: each._replace(named=frozenset()) for n, each in found.journals.items()}
+        return found._replace(journals=blind)
 
     with (
         patch.object(View, "_look_until_still", look),
@@ -229,8 +228,8 @@ def death_after_read() -> Iterator[None]:
         for name, each in found.journals.items():
             text = root.read(f"{layout.JOURNAL}/{name}", 1 << 20)
             first = json.loads(text.splitlines()[0])["writer"]
-            later[name] = replace(each, is_dead=dead(first))
-        return replace(found, journals=later)
+            later[name] = each._replace(is_dead=dead(first))
+        return found._replace(journals=later)
 
     with patch.object(journals, "read_hints", read_hints):
         yield
@@ -242,7 +241,7 @@ def marks_before_journals() -> Iterator[None]:
 
     def read_hints(root: Any, *given: Any) -> Hints:
         early = real(root, *given).marks
-        return replace(real(root, *given), marks=early)
+        return real(root, *given)._replace(marks=early)
 
     with patch.object(journals, "read_hints", read_hints):
         yield

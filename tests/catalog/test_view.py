@@ -15,12 +15,12 @@ import pytest
 
 import molexp as me
 from molexp.catalog import register
-from molexp.catalog import view as views
 from molexp.catalog.load import Rows
 from molexp.catalog.present import Present
 from molexp.catalog.view import View
 from molexp.disk import layout
 from molexp.errors import CatalogError
+from molexp.rows import gather as gathering
 from tests.catalog import truth
 from tests.catalog.small import addresses, find_run, open_view, rows, slow_clock, wait_for_tick
 
@@ -142,7 +142,7 @@ def broken_off(real: Callable[..., Any], at: int) -> Callable[..., Any]:
     return act
 
 
-STEPS: dict[str, Any] = {"gather": views, "insert": Rows, "put": Present, "at": register}
+STEPS: dict[str, Any] = {"gather": gathering, "insert": Rows, "put": Present, "at": register}
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from difflib import get_close_matches
 from math import inf, isnan
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from molexp.catalog.engine import quoted
 from molexp.errors import InvalidNameError, QueryError
+from molexp.late import late
 from molexp.model.names import is_slug, slug
 from molexp.rows.tables import Table, tables
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = late("difflib")
 
 LOOKUPS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "in": "IN"}
 """How a value is compared, and the sign for it."""
@@ -28,16 +32,14 @@ _EXACT = 2**53  # beyond this, floats cannot tell integers apart
 _PARAMS = "params"
 
 
-@dataclass(frozen=True)
-class Condition:
+class Condition(NamedTuple):
     """What rows must be: SQL about the row ``t``, and the values of its question marks."""
 
     sql: str
     values: tuple[object, ...] = ()
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """One thing that rows are ordered by; ``kind`` is its type, ``join`` what it is found in."""
 
     sql: str
@@ -105,7 +107,7 @@ def _no_field(table: Table, first: str, rest: Sequence[str], said: str) -> Query
 
 def _unknown(what: str, name: str, known: Iterable[str], where: str) -> QueryError:
     names = list(known)
-    near = get_close_matches(name, [each.removesuffix("__…") for each in names])
+    near = difflib.get_close_matches(name, [each.removesuffix("__…") for each in names])
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return QueryError(
         f"there is no {what} {name!r} in {where}",

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from molexp.catalog.asking.compile import Condition, Key, condition, keys, place_of, table_of
 from molexp.catalog.engine import quoted, translated
 from molexp.catalog.present import Present
 from molexp.errors import QueryError
+from molexp.late import late
 from molexp.model.codec import decode
 from molexp.model.ids import is_ulid
-from molexp.rows.gather import Gathered
 from molexp.rows.tables import Table
+
+if TYPE_CHECKING:
+    import base64
+
+    from molexp.rows.gather import Gathered
+else:
+    base64 = late("base64")
 
 Raw = tuple[Any, ...]
 """A row as the engine gives it: the columns of its table, the address and uid of its scope, and
@@ -52,7 +57,6 @@ def asked(source: Source, act: Callable[[Present], Answer]) -> Answer:
         return source.ask(act)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Query:
     """Rows of one table that are what was said, in an order that never depends on chance.
 
@@ -60,15 +64,26 @@ class Query:
     dictionaries; ``count`` and ``rows`` load no record class at all.
     """
 
-    source: Source
-    table: str
-    said: tuple[str, ...] = ()
-    conditions: tuple[Condition, ...] = ()
-    order: tuple[str, ...] = ()
-    most: int | None = None
+    def __init__(
+        self,
+        source: Source,
+        table: str,
+        said: tuple[str, ...] = (),
+        conditions: tuple[Condition, ...] = (),
+        order: tuple[str, ...] = (),
+        most: int | None = None,
+    ) -> None:
+        table_of(table)
+        self.source = source
+        self.table = table
+        self.said = said
+        self.conditions = conditions
+        self.order = order
+        self.most = most
 
-    def __post_init__(self) -> None:
-        table_of(self.table)
+    def _but(self, **changes: Any) -> Query:
+        """The same query but for what is changed of it."""
+        return Query(**{**vars(self), **changes})
 
     def filter(self, **lookups: object) -> Query:
         """Only rows that are all of this; raises QueryError naming near fields.
@@ -82,7 +97,7 @@ class Query:
         table = table_of(self.table)
         found = tuple(condition(table, said, value) for said, value in lookups.items())
         spelt = tuple(f"{name}={_shown(value)}" for name, value in lookups.items())
-        return replace(self, conditions=self.conditions + found, said=self.said + spelt)
+        return self._but(conditions=self.conditions + found, said=self.said + spelt)
 
     def order_by(self, *fields: str) -> Query:
         """In the order of these, ``-`` for the greatest first; rows without a value come last.
@@ -98,7 +113,7 @@ class Query:
                     near=[],
                 )
             keys(table_of(self.table), [each])
-        return replace(self, order=fields)
+        return self._but(order=fields)
 
     def limit(self, most: int) -> Query:
         """At most so many rows."""
@@ -106,7 +121,7 @@ class Query:
             raise QueryError(
                 f"there are no {most!r} rows", cure="give a number from 0", field="limit", near=[]
             )
-        return replace(self, most=most if self.most is None else min(most, self.most))
+        return self._but(most=most if self.most is None else min(most, self.most))
 
     def count(self) -> int:
         """How many rows there are."""
@@ -180,7 +195,6 @@ class Query:
         return text + ("" if self.most is None else f".limit({self.most})")
 
 
-@dataclass(frozen=True, eq=False)
 class Page:
     """Some rows of a query, and where the next ones are found.
 
@@ -190,6 +204,9 @@ class Page:
     query: Query
     raw: Sequence[Raw]
     next: str | None
+
+    def __init__(self, query: Query, raw: Sequence[Raw], next: str | None) -> None:
+        self.query, self.raw, self.next = query, raw, next
 
     def rows(self) -> list[dict[str, Any]]:
         """Its rows as dictionaries."""
@@ -375,13 +392,13 @@ def _behind(order: Sequence[Key], last: Sequence[Any], values: list[object]) -> 
 def _token(spelt: str, keys: Sequence[Any]) -> str:
     """Where a page ended, as a text that can stand in a URL."""
     plain = [each.isoformat() if isinstance(each, datetime) else each for each in keys]
-    return urlsafe_b64encode(json.dumps([spelt, *plain]).encode()).decode()
+    return base64.urlsafe_b64encode(json.dumps([spelt, *plain]).encode()).decode()
 
 
 def _read_token(token: str, spelt: str, order: Sequence[Key]) -> list[Any]:
     try:
         last: list[Any]
-        said, *last = json.loads(urlsafe_b64decode(token.encode()))
+        said, *last = json.loads(base64.urlsafe_b64decode(token.encode()))
         is_right = said == spelt and len(last) == len(order)
         is_right = is_right and all(type(each) in _PLAIN for each in last)
     except (ValueError, TypeError, AttributeError, RecursionError):
