@@ -13,7 +13,7 @@ import signal
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,13 @@ from molexp.errors import MolexpError
 from tests.catalog import truth
 
 SHARED = "qm9/baseline/shared"
+OWN = 5
+"""After so many runs a writer asks for what it wrote."""
+TOGETHER = 50
+"""Of so many runs a watcher reads the records before it looks for new ones."""
+
+_ASKING = ("reader", "watcher")
+
 Fact = tuple[str, ...]
 """What was acknowledged: ``run``, ``asset``, ``tag`` or ``ended``, with whatever it says."""
 
@@ -44,6 +51,8 @@ class Crowd:
     """How many things each writer has acknowledged before it takes its time."""
     pause: float = 0.1
     """How long writers rest after each run, and folders after each fold: readers get a turn."""
+    rest: float = 1.0
+    """The same for a writer who has made enough."""
     killed: int = 0
     _names: Iterator[int] = field(default_factory=lambda: iter(range(1_000_000)))
     _living: dict[int, tuple[str, int]] = field(default_factory=dict)
@@ -71,15 +80,18 @@ class Crowd:
                 os._exit(code)
         self._living[child] = kind, slot
 
-    def live(self, kills: int, queries: int, seconds: float) -> None:
-        """Let them live until all made enough events and queries, and enough were killed."""
+    def live(self, kills: int, asked: Mapping[str, int], seconds: float) -> None:
+        """Let them live until all did what they are to do, and enough were killed.
+
+        ``asked`` says how often which kind of process is to ask.
+        """
         until = time.monotonic() + seconds
         while time.monotonic() < until and (
-            self.killed < kills or self._least() < self.events or self.counts()["reader"] < queries
+            self.killed < kills or self._least() < self.events or self._lack(asked)
         ):
             time.sleep(self.luck.uniform(0.02, min(0.4, seconds / (kills + 1))))
             if self.killed < kills and not self.complaints():
-                doomed = [pid for pid, (kind, _) in self._living.items() if kind != "reader"]
+                doomed = [pid for pid, (kind, _) in self._living.items() if kind not in _ASKING]
                 child = self.luck.choice(doomed)
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
@@ -119,6 +131,10 @@ class Crowd:
         """How much the writers of a slot acknowledged so far."""
         return sum(path.read_bytes().count(b"\n") for path in self.said.glob(f"{slot}-*.acks"))
 
+    def _lack(self, asked: Mapping[str, int]) -> bool:
+        counts = self.counts()
+        return any(counts[kind] < number for kind, number in asked.items())
+
     def _least(self) -> int:
         slots = {slot for kind, slot in self._living.values() if kind == "writer"}
         return min(self.made(f"writer-{slot}") for slot in slots)
@@ -152,10 +168,18 @@ def _write(crowd: Crowd, name: str) -> None:
         ack("tag", SHARED, f"{name}-{number}", name)
         run.edit(notes=f"noted {number}", tags={"number": str(number)})
         ack("tag", str(run.address), "number", str(number))
+        if number % OWN == 0:
+            _ask_for_own(workspace, run, str(number))
         number += 1
         made += 6
-        time.sleep(crowd.pause if made < crowd.events else 1.0)
+        time.sleep(crowd.pause if made < crowd.events else crowd.rest)
     workspace.close()
+
+
+def _ask_for_own(workspace: me.Workspace, run: Any, text: str) -> None:
+    """Whoever wrote something is shown it by the next answer."""
+    found = workspace.catalog.runs().filter(scope=run.address).rows()
+    assert [(row["status"], row["notes"]) for row in found] == [("succeeded", f"noted {text}")]
 
 
 def _left(crowd: Crowd, slot: str, name: str) -> list[str]:
@@ -231,6 +255,29 @@ def _read(crowd: Crowd, name: str) -> None:
             crowd.note(name, asked)
 
 
+def _watch(crowd: Crowd, name: str) -> None:
+    """Read the records of what was acknowledged, one after the other, as fast as it goes."""
+    read = 0
+    known: set[Fact] = set()
+    offsets: Counter[str] = Counter()
+    luck = random.Random(name)
+    workspace = me.Workspace.load(crowd.root)
+    while crowd.goes_on():
+        known |= _new_facts(crowd, offsets)
+        ended = {fact[1] for fact in known if fact[0] == "ended"}
+        runs = [fact[1] for fact in known if fact[0] == "run"]
+        for address in luck.sample(runs, min(len(runs), TOGETHER)):
+            run: Any = workspace.find(address)
+            assert run.record.parameters["number"] == int(address.rpartition("-")[2]), address
+            history = run.metadata.execution_history
+            if address in ended:
+                assert run.status == "succeeded", (address, run.status)
+                assert history[-1].status == "succeeded", address
+            read += 3
+        crowd.note(name, read)
+    workspace.close()
+
+
 def _new_facts(crowd: Crowd, offsets: Counter[str]) -> set[Fact]:
     found: set[Fact] = set()
     for path in crowd.said.glob("writer-*.acks"):
@@ -278,4 +325,5 @@ ROLES: dict[str, Callable[[Crowd, str], None]] = {
     "rebuilder": _rebuild,
     "filler": _ask_and_fold,
     "reader": _read,
+    "watcher": _watch,
 }

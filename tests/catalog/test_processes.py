@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import molexp as me
 from tests.catalog import truth
-from tests.catalog.crowd import Crowd, facts_shown
+from tests.catalog.crowd import SHARED, Crowd, facts_shown
 from tests.conftest import PROFILE
 
 NIGHTLY = PROFILE == "nightly"
 WRITERS = 8
 EVENTS = 1000 if NIGHTLY else 8
 KILLS = 200 if NIGHTLY else 10
-QUERIES = 10_000 if NIGHTLY else 12
+QUERIES, READS = (10_000, 200_000) if NIGHTLY else (12, 300)
+SECONDS = 4 * 3600 if NIGHTLY else 120
+CROWD = ("folder", "rebuilder", "filler", "reader", "reader")
 
 
 def _no_change() -> None:
@@ -57,17 +61,23 @@ MODES = {
 
 
 def _lived(
-    tmp_path: Path, prepare: Callable[[], None], writers: int, events: int, kills: int, queries: int
+    tmp_path: Path, prepare: Callable[[], None], writers: int, events: int, kills: int
 ) -> Crowd:
     """A crowd after its life, with whatever it left."""
     crowd = Crowd(tmp_path / "lab", tmp_path / "said", prepare, random.Random(9), events)
+    _live(crowd, writers, CROWD, kills, {"reader": 1})
+    return crowd
+
+
+def _live(
+    crowd: Crowd, writers: int, others: Iterable[str], kills: int, asked: Mapping[str, int]
+) -> None:
     crowd.begin()
     for slot in range(writers):
         crowd.start("writer", slot)
-    for kind in ("folder", "rebuilder", "filler", "reader", "reader"):
+    for kind in others:
         crowd.start(kind, 0)
-    crowd.live(kills, queries, seconds=4 * 3600 if NIGHTLY else 120)
-    return crowd
+    crowd.live(kills, asked, SECONDS)
 
 
 def _check(crowd: Crowd) -> None:
@@ -94,23 +104,53 @@ def _check(crowd: Crowd) -> None:
 
 
 def test_what_many_processes_acknowledged_is_there_once(tmp_path: Path) -> None:
-    crowd = _lived(tmp_path, _no_change, WRITERS, EVENTS, KILLS, QUERIES)
+    crowd = _lived(tmp_path, _no_change, WRITERS, EVENTS, KILLS)
     _check(crowd)
     assert crowd.killed >= KILLS
-    assert crowd.counts()["reader"] >= QUERIES, crowd.counts()
+
+
+def test_readers_see_nothing_torn_and_all_that_they_saw_before(tmp_path: Path) -> None:
+    """Writers rest here, so that readers ask about as much at the end as in the middle."""
+    crowd = Crowd(tmp_path / "lab", tmp_path / "said", _no_change, random.Random(9), 6, rest=5.0)
+    kills, asked = KILLS // 5, {"reader": QUERIES, "watcher": READS}
+    _live(crowd, WRITERS // 2, (*CROWD, "watcher"), kills, asked)
+    _check(crowd)
+    counts = crowd.counts()
+    assert counts["reader"] >= QUERIES, counts
+    assert counts["watcher"] >= READS, counts
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_locks_are_not_needed(tmp_path: Path, mode: str) -> None:
     events, kills = (EVENTS, KILLS) if NIGHTLY else (4, 3)
-    crowd = _lived(tmp_path, MODES[mode], WRITERS if NIGHTLY else 3, events, kills, 1)
+    crowd = _lived(tmp_path, MODES[mode], WRITERS if NIGHTLY else 3, events, kills)
     _check(crowd)
     assert crowd.killed >= kills
 
 
 def test_a_lost_fact_is_found(tmp_path: Path) -> None:
-    crowd = _lived(tmp_path, _no_change, 1, 4, 0, 1)
+    crowd = _lived(tmp_path, _no_change, 1, 4, 0)
     path = next(crowd.said.glob("writer-*.acks"))
     path.write_text(path.read_text() + '["run", "qm9/baseline/never"]\n')
     with pytest.raises(AssertionError, match="never"):
         _check(crowd)
+
+
+LIES = {
+    "reader": ["tag", SHARED, "never", "said"],
+    "watcher": ["ended", "qm9/baseline/lie-0", "succeeded"],
+}
+
+
+@pytest.mark.parametrize("kind", LIES)
+def test_who_asks_finds_what_is_not_as_it_was_said(tmp_path: Path, kind: str) -> None:
+    crowd = Crowd(tmp_path / "lab", tmp_path / "said", _no_change, random.Random(9), 0)
+    crowd.begin()
+    experiment = me.Workspace(crowd.root).project("QM9").experiment("baseline")
+    experiment.run(id="lie-0", parameters={"number": 0})
+    said = [["run", "qm9/baseline/lie-0"], LIES[kind]]
+    (crowd.said / "writer-0-0.acks").write_text("".join(f"{json.dumps(each)}\n" for each in said))
+    crowd.start(kind, 0)
+    crowd.live(0, {kind: 1}, SECONDS)
+    [complaint] = crowd.complaints()
+    assert "AssertionError" in complaint
