@@ -137,7 +137,7 @@ class Crowd:
 
     def _least(self) -> int:
         slots = {slot for kind, slot in self._living.values() if kind == "writer"}
-        return min(self.made(f"writer-{slot}") for slot in slots)
+        return min((self.made(f"writer-{slot}") for slot in slots), default=self.events)
 
 
 def _facts(data: bytes) -> Iterator[Fact]:
