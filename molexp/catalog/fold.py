@@ -25,7 +25,7 @@ from molexp.errors import CatalogError, FormatError, MolexpError, NotFoundError
 from molexp.rows.gather import KINDS, Gathered, gather
 from molexp.rows.glance import glance
 from molexp.rows.owners import here, is_dead
-from molexp.rows.scopes import EVERYTHING, Parts, is_subtree, scopes
+from molexp.rows.scopes import EVERYTHING, Parts, Way, is_subtree, scopes
 
 GROWN = 1.5
 """A generation that grew to so many times what it was packed to is packed again."""
@@ -284,10 +284,11 @@ class _Reading:
 
     def _everything(self, prefixes: set[str]) -> Iterator[tuple[Parts, Directory, bool]]:
         """All that prefixes name, each once, and whether it was meant by itself."""
-        for prefix in sorted(prefixes):
-            for address, directory in scopes(self._root, prefix, self._report.errors):
-                if address not in self._found:
-                    yield address, directory, not is_subtree(prefix)
+        with Way(self._root) as way:
+            for prefix in sorted(prefixes):
+                for address, directory in scopes(way, prefix, self._report.errors):
+                    if address not in self._found:
+                        yield address, directory, not is_subtree(prefix)
 
     def _gone(self, prefixes: set[str], known: dict[Parts, register.Entry]) -> list[int]:
         """The numbers of scopes that are not there any more, and of all that lay in them."""

@@ -31,6 +31,7 @@ _FIRST = 1 << 14  # more than the first line of any journal has
 _PREFIX = re.compile(r"(?:(?!\.{1,2}(?:/|$))[^/\0]{1,255}(?:/(?!$)|$)){0,4}")
 
 _DONE = re.compile(rb'\{"done":(0|[1-9]\d{0,17})\}')
+_TOUCH = re.compile(rb'\{"touch":\{"n":(0|[1-9]\d{0,17}),"at":\["([ !#-\[\]-~]*)"\]\}\}')
 
 Boot = tuple[str, str]
 """A host, and one of its boots."""
@@ -176,9 +177,17 @@ def _replay(
     hints = dict(known.open) if known is not None else {}
     finished = known is not None and known.finished
     named: set[str] = set()
+    places: dict[bytes, tuple[str]] = {}
     *lines, torn = text.split(b"\n")
     for line in lines:
-        done = _DONE.fullmatch(line)  # half of all lines
+        if (touch := _TOUCH.fullmatch(line)) is not None:  # it and what follows are most lines
+            place = places.get(touch[2])
+            if place is None:
+                place = places[touch[2]] = (_prefix(touch[2].decode()),)
+                named.add(place[0])
+            hints[int(touch[1])] = place
+            continue
+        done = _DONE.fullmatch(line)
         said: dict[str, Any] = {"done": int(done[1])} if done is not None else _parsed(line)
         if "touch" in said:
             hints[said["touch"]["n"]] = at = tuple(said["touch"]["at"])

@@ -35,6 +35,7 @@ from molexp.rows.owners import here, judged
 from molexp.rows.scopes import (
     EVERYTHING,
     Parts,
+    Way,
     is_below,
     is_subtree,
     moved,
@@ -304,22 +305,23 @@ class View:
         found: set[Parts] = set()
         changed: list[Gathered] = []
         self._know(prefixes)
-        for prefix in prefixes:
-            if is_subtree(prefix):
-                for address, directory in scopes(self._directory, prefix, []):
-                    self._look_at(address, directory, found, changed, is_hinted=False)
-            elif seen[parts_of(prefix)]:
-                self._look_once(prefix, found, changed)
+        with Way(self._directory) as way:
+            for prefix in sorted(prefixes):
+                if is_subtree(prefix):
+                    for address, directory in scopes(way, prefix, []):
+                        self._look_at(address, directory, found, changed, is_hinted=False)
+                elif seen[parts_of(prefix)]:
+                    self._look_once(way, prefix, found, changed)
         self._replace(changed, self._gone(prefixes, found))
         return seen
 
-    def _look_once(self, prefix: str, found: set[Parts], changed: list[Gathered]) -> None:
+    def _look_once(self, way: Way, prefix: str, found: set[Parts], changed: list[Gathered]) -> None:
         address = parts_of(prefix)
         overlaid = self._over.get(address)
         if overlaid is not None and self._is_same(address, overlaid):
             found.add(address)
             return
-        for each, directory in scopes(self._directory, prefix, []):
+        for each, directory in scopes(way, prefix, []):
             self._look_at(each, directory, found, changed, is_hinted=True)
 
     def _look_at(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 from molexp.disk import layout
-from molexp.disk.beneath import Directory
+from molexp.disk.beneath import Closing, Directory
 from molexp.disk.journal import subtree
 from molexp.disk.walk import is_litter
 from molexp.errors import InvalidNameError, MolexpError, NotFoundError
@@ -42,8 +42,39 @@ def is_subtree(prefix: str) -> bool:
     return prefix.endswith(EVERYTHING)
 
 
+class Way(Closing):
+    """The way from a root to one directory after another; where neighbours lie is held open.
+
+    What is moved or replaced meanwhile may be entered where it was. Whoever looks at many scopes
+    finds that out afterwards, or is told by a hint.
+    """
+
+    __slots__ = ("_above", "_held", "_root")
+
+    def __init__(self, root: Directory) -> None:
+        self._root = root
+        self._above = ""
+        self._held: Directory | None = None
+
+    def enter(self, relative: str) -> Directory:
+        """As :meth:`Directory.enter` of the root."""
+        above, _, name = relative.rpartition("/")
+        if not above:
+            return self._root.enter(relative)
+        if self._held is None or above != self._above:
+            self.close()
+            self._held, self._above = self._root.enter(above), above
+        return self._held.enter(name)
+
+    def close(self) -> None:
+        """Let go of what is held; the root stays open."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+
 def scopes(
-    root: Directory, prefix: str, problems: list[MolexpError]
+    root: Directory | Way, prefix: str, problems: list[MolexpError]
 ) -> Iterator[tuple[Parts, Directory]]:
     """Every directory in which the scopes at a prefix may lie, open until the next is asked for.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 import molexp as me
 from molexp.disk.beneath import Directory
-from molexp.errors import MolexpError
-from molexp.rows.scopes import moved, parts_of, path_of, scopes, survey
+from molexp.errors import MolexpError, NotFoundError
+from molexp.rows.scopes import Way, moved, parts_of, path_of, scopes, survey
 
 
 @pytest.fixture
@@ -61,3 +62,27 @@ def test_paths_and_parts() -> None:
     assert path_of(()) == ""
     assert parts_of("a/e/**") == ("a", "e")
     assert parts_of("") == parts_of("**") == ()
+
+
+def test_a_way_leads_where_the_root_does(root: Path) -> None:
+    paths = ["", "projects/a", "projects/b", path_of(("a", "e")), path_of(("a", "e", "r"))]
+    with Directory.open(root) as directory, Way(directory) as way:
+        for path in [*paths, *reversed(paths)]:
+            with way.enter(path) as there, directory.enter(path) as wanted:
+                assert os.path.sameopenfile(there.fd, wanted.fd)
+                assert there.path == wanted.path
+        for missing in ("projects/c", "projects/c/experiments/e", "../lab"):
+            with pytest.raises(MolexpError):
+                way.enter(missing)
+
+
+def test_neighbours_are_entered_from_what_is_held(root: Path) -> None:
+    """The way to them may lead elsewhere meanwhile: to what was there it leads all the same."""
+    with Directory.open(root) as directory, Way(directory) as way:
+        way.enter("projects/a").close()
+        (root / "projects").rename(root / "elsewhere")
+        way.enter("projects/b").close()
+        with pytest.raises(NotFoundError):
+            way.enter("projects/a/experiments")
+        with pytest.raises(NotFoundError):
+            way.enter("projects/b")
