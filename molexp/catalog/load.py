@@ -92,7 +92,7 @@ class Loader:
         self._target = target
         self._rows = [(table, Rows(table.columns)) for table in tables().values()]
         self._entries = Rows(register.COLUMNS)
-        self._ids = Rows(IDS)
+        self._added: list[int] = []
         self._unsorted: list[Table] = []
         self._is_new = is_new
         if is_new:
@@ -104,12 +104,9 @@ class Loader:
     def add(self, found: Gathered, *, is_sure: bool) -> None:
         """Add one scope; unless ``is_sure``, it may have changed again since it was read."""
         for table, rows in self._rows:
-            if self._is_new:
-                rows.add(table.reader(found))
-            else:
-                made = [*table.reader(found)]
-                rows.add(made)
-                self._ids.add(ids_in(table, made))
+            rows.add(table.reader(found))
+        if not self._is_new:
+            self._added.append(found.scope)
         self._entries.add([register.entry(found, is_sure=is_sure)])
         self.count += 1
         if self._is_new and self.count % TOGETHER == 0:
@@ -121,7 +118,7 @@ class Loader:
         for table in self._unsorted:
             _copy_table(self._connection, _ASIDE, self._target, table.name, table.order)
             self._connection.execute(f"DROP TABLE {_ASIDE}.{table.name}")
-        if self._is_new:
+        if self._is_new or self._added:
             self._index()
 
     def _load(self) -> None:
@@ -129,13 +126,19 @@ class Loader:
             target = _ASIDE if table in self._unsorted else self._target
             rows.insert(self._connection, f"{target}.{table.name}")
         self._entries.insert(self._connection, f"{self._target}.scopes")
-        self._ids.insert(self._connection, f"{self._target}.ids")
 
     def _index(self) -> None:
         """Note where each identity is: the same as ``ids_in`` says, of all at once."""
+        if self._is_new:
+            added = ""
+        else:
+            added = "SEMI JOIN added USING (scope)"
+            self._connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE added AS FROM {some(self._added)} AS t (scope)"
+            )
         each = " UNION ALL ".join(
             f"SELECT md5_number_lower({table.uid}) AS hash, scope, '{table.name}'"
-            f" FROM {self._target}.{table.name} WHERE {table.uid} IS NOT NULL"
+            f" FROM {self._target}.{table.name} {added} WHERE {table.uid} IS NOT NULL"
             for table in tables().values()
             if table.uid is not None
         )
