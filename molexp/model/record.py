@@ -7,9 +7,10 @@ one wrote. It changes through :meth:`Record.evolve` alone, which validates.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, KeysView, Mapping
+from collections.abc import Callable, Iterable, KeysView, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
+from enum import Enum
 from functools import cache
 from math import isfinite
 from typing import Annotated, Any, ClassVar, Self
@@ -33,6 +34,9 @@ from pydantic_core import PydanticSerializationError
 from molexp.errors import FormatError, FormatVersionError, InvalidInputError
 from molexp.model.codec import FORMAT, MAX_RECORD_BYTES, decode, encode, is_plain
 
+_PRINTED = 2
+"""How many of a long list are printed."""
+_UNUSUAL = object()
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -229,6 +233,33 @@ class Record(BaseModel):
     def checked(self, path: str) -> Self:
         """This record, if it says all that only a reader can miss; raises FormatError."""
         return self
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """What is printed of it: what somebody said, as people read it."""
+        usual, _ = _draft(type(self))
+        for name, value in super().__repr_args__():
+            if name is None or (name != "format" and value != usual.get(name, _UNUSUAL)):
+                yield name, _Printed(value)
+
+
+class _Printed:
+    """A value as it is printed: of many things the first ones, of a time its digits."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        value = self._value
+        if isinstance(value, datetime):
+            return value.isoformat().replace("+00:00", "Z")
+        if isinstance(value, Enum):
+            return repr(value.value)
+        if isinstance(value, tuple) and len(value) > _PRINTED:
+            first = ", ".join(repr(_Printed(each)) for each in value[:_PRINTED])
+            return f"({first}, … {len(value) - _PRINTED} more)"
+        return repr(value)
 
 
 @cache

@@ -12,7 +12,7 @@ from molexp.model.scope import RunMeta, WorkflowSource
 from molexp.model.state import ExecutionState
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExecutionInfo:
     """One attempt at a run: how it began and, if it has, how it ended."""
 
@@ -20,6 +20,15 @@ class ExecutionInfo:
     status: ExecutionState
     start: Start
     end: End | None
+
+    def __repr__(self) -> str:
+        ended = (
+            f", finished_at={self.finished_at:%Y-%m-%dT%H:%M:%SZ}"
+            if self.finished_at is not None
+            else ""
+        )
+        said = f"number={self.number}, status={self.status.value!r}"
+        return f"ExecutionInfo({said}, started_at={self.started_at:%Y-%m-%dT%H:%M:%SZ}{ended})"
 
     @property
     def execution_id(self) -> str:

@@ -419,3 +419,18 @@ def test_a_field_is_checked_by_itself_as_it_is_in_its_record(kind: type[ScopeMet
             except FormatError as error:
                 place = str(error.details["place"])
             assert kind.problem(name, json.dumps(value)) == place, (name, value)
+
+
+def test_what_is_printed_is_what_somebody_said_as_people_read_it() -> None:
+    at = datetime(2026, 11, 22, 1, 2, 3, tzinfo=UTC)
+    many = tuple(Inner(size=size) for size in range(1, 6))
+    sheet = Sheet.make(at=at, loss=nan, many=many, params={"lr": 0.1}, inner=Inner())
+    assert repr(sheet) == (
+        "Sheet(at=2026-11-22T01:02:03Z, loss=nan, params={'lr': 0.1}, inner=Inner(), "
+        "many=(Inner(size=1), Inner(size=2), … 3 more))"
+    )
+    assert repr(Sheet.make(many=many[:2])) == "Sheet(many=(Inner(size=1), Inner(size=2)))"
+    assert repr(read(later=[1])).endswith("inner=Inner(), later=[1])"), "what is not known, too"
+    assert repr(RunMeta.make(format=1, kind="run", uid=UID, name="r", created_at=at)) == (
+        f"RunMeta(uid='{UID}', name='r', created_at=2026-11-22T01:02:03Z)"
+    )

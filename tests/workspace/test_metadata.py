@@ -32,3 +32,13 @@ def test_the_metadata_of_a_run_tells_of_every_attempt(run: me.Run) -> None:
     assert meta.started_at == done.started_at
     assert meta.parameter_space == meta.parameters == {"lr": 0.1}
     assert done.owner.pid > 0
+
+
+def test_an_attempt_is_printed_in_a_line(run: me.Run) -> None:
+    with run.start(capture=False):
+        [running] = run.metadata.execution_history
+    [done] = run.metadata.execution_history
+    began, ended = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in (done.started_at, done.finished_at))
+    said = f"ExecutionInfo(number=1, status='running', started_at={began})"
+    assert repr(running) == said
+    assert repr(done) == said.replace("running", "succeeded")[:-1] + f", finished_at={ended})"
