@@ -11,9 +11,9 @@ from molexp.disk.beneath import Directory
 from molexp.disk.ledger import LineReader, entries
 from molexp.disk.owner import Life, judge
 from molexp.disk.record import read, read_if_there
-from molexp.errors import ConflictError, FormatError, MolexpError, NotFoundError
+from molexp.errors import ConflictError, MolexpError, NotFoundError
 from molexp.lifecycle.site import Site
-from molexp.lifecycle.survey import edited
+from molexp.lifecycle.survey import edited, no_start
 from molexp.model.codec import split_line
 from molexp.model.execution import End, Start
 from molexp.model.scope import RunMeta
@@ -100,12 +100,7 @@ def read_start(place: Directory) -> Start:
         if isinstance(line.record, Start):
             return line.record
         break
-    raise FormatError(
-        f"{lines.path} does not begin with the start of an execution",
-        cure="restore it from a copy, or move its directory out of the run",
-        path=lines.path,
-        place="byte 0",
-    )
+    raise no_start(lines.path)
 
 
 def read_end(place: Directory, start: Start) -> End | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from molexp.disk import layout
@@ -223,9 +224,29 @@ def execution(number: int, place: Directory, problems: Problems) -> ExecutionSur
                 found.inputs.append(line.record)
             elif name == layout.LEDGER and isinstance(line.record, StateChange):
                 found.is_paused = line.name == "paused"
+    _miss_start(found, place, problems)
     measured = {entry.path: entry for entry in found.end.manifest} if found.end else {}
     found.assets = [_measured(asset, measured) for asset in latest.values()]
     return found
+
+
+def no_start(path: str) -> FormatError:
+    """What is said of a ledger of which nobody can tell who owns the execution."""
+    return FormatError(
+        f"{path} does not begin with the start of an execution",
+        cure="restore it from a copy, or move its directory out of the run",
+        path=path,
+        place="byte 0",
+    )
+
+
+def _miss_start(found: ExecutionSurvey, place: Directory, problems: Problems) -> None:
+    """Say that there is no start, unless it was said why, or nothing ever stood there."""
+    path = place.where(layout.LEDGER)
+    is_told = any(each.details.get("path") == path for each in problems)
+    with suppress(MolexpError):
+        if found.start is None and not is_told and place.stat(layout.LEDGER).st_size:
+            problems.append(no_start(path))
 
 
 def _measured(asset: Asset, files: Mapping[str, FileEntry]) -> Asset:

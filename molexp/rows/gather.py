@@ -27,6 +27,7 @@ else:
 
 T = TypeVar("T")
 
+_PASSED_OVER = "it is passed over, and all other lines are read"
 _KNOWN_LINES = frozenset(
     ["start", "asset", "input", "paused", "resumed", "metric", "message", "edit"]
 )
@@ -162,6 +163,9 @@ class _Reader:
             paths += rest
         manifest = {each.path: each for each in end.manifest} if end is not None else {}
         self._owned(path, ledger, attempt, manifest.get(layout.LEDGER))
+        if attempt.start is None and not self._is_told(path):
+            cure = "restore it from a copy, or move its directory out of the run"
+            self._wrong(path, 0, "no execution's start stands there", cure)
         for each in paths:
             name = each[len(at) + 1 :]
             if name.startswith(layout.LEDGER_PREFIX):
@@ -263,12 +267,16 @@ class _Reader:
             self._problems.append(error)
             return None
 
-    def _wrong(self, path: str, offset: int, wrong: str) -> None:
+    def _is_told(self, path: str) -> bool:
+        full = f"{self._where}/{path}"
+        return any(each.details.get("path") == full for each in self._problems)
+
+    def _wrong(self, path: str, offset: int, wrong: str, cure: str = _PASSED_OVER) -> None:
         full = f"{self._where}/{path}"
         self._problems.append(
             FormatError(
                 f"{full}, byte {offset}: {wrong}",
-                cure="it is passed over, and all other lines are read",
+                cure=cure,
                 path=full,
                 place=f"byte {offset}",
             )

@@ -221,6 +221,16 @@ def test_a_torn_line_is_reported_once_the_execution_has_ended(lab: Path) -> None
     assert surveyed(lab)[1] == []
 
 
+def test_a_start_that_was_cut_is_reported_before_there_is_an_end(lab: Path) -> None:
+    ledger, end = lab / BEST / "0002/ledger.jsonl", lab / BEST / "0002/end.json"
+    end.unlink()
+    ledger.write_bytes(ledger.read_bytes()[:50])
+    _, (problem,) = surveyed(lab)
+    assert "does not begin with the start of an execution" in str(problem)
+    ledger.write_bytes(b"")
+    assert surveyed(lab)[1] == [], "only a power loss leaves that, and nobody ever worked there"
+
+
 @pytest.mark.parametrize("path", [f"{BEST}/0002/ledger.jsonl", "edits-lab-ws1-ada.jsonl"])
 def test_a_line_that_belongs_elsewhere_is_reported_and_not_used(lab: Path, path: str) -> None:
     before, _ = surveyed(lab)

@@ -90,6 +90,16 @@ def test_what_is_wrong_is_told_with_its_file_and_its_place(run: me.Run) -> None:
     assert found.attempts[0].state == "succeeded"
 
 
+def test_a_start_that_was_cut_is_told_before_there_is_an_end(run: me.Run) -> None:
+    ledger = run.run_dir / "0001" / "ledger.jsonl"
+    (run.run_dir / "0001" / "end.json").unlink()
+    ledger.write_bytes(ledger.read_bytes()[:50])
+    found, [problem] = look(run)
+    assert [each.start for each in found.attempts] == [None]
+    assert problem.details["path"] == str(ledger)
+    assert "no execution's start stands there; restore it from a copy" in str(problem)
+
+
 def test_a_damaged_line_hides_no_other(run: me.Run) -> None:
     ledger = run.run_dir / "0001" / "ledger.jsonl"
     lines = ledger.read_bytes().splitlines(keepends=True)
