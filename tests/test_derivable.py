@@ -16,7 +16,7 @@ from tests.catalog.acts import WORDS
 from tests.catalog.story import HANDS, Menu, Story
 
 PROFILE = os.environ.get("MOLEXP_PROFILE", "every_change")
-EXAMPLES, STEPS = {"quick": (4, 20), "nightly": (10_000, 50)}.get(PROFILE, (32, 30))
+EXAMPLES, STEPS = {"quick": (4, 20), "nightly": (10_000, 50)}.get(PROFILE, (20, 30))
 PORTIONS = 4  # of the examples, so that they are shared among all cores
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
