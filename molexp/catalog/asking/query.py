@@ -57,29 +57,36 @@ def asked(source: Source, act: Callable[[Present], Answer]) -> Answer:
         return source.ask(act)
 
 
-class Query:
+class _Fixed:
+    """A value of which nothing is changed once it is made."""
+
+    def __init__(self, **said: Any) -> None:
+        vars(self).update(said)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a {type(self).__name__} is never changed: make another one")
+
+    def __delattr__(self, name: str) -> None:
+        self.__setattr__(name, None)
+
+
+class Query(_Fixed):
     """Rows of one table that are what was said, in an order that never depends on chance.
 
     Every step gives another query. Iterating it, ``all`` and ``first`` give records, ``rows`` plain
     dictionaries; ``count`` and ``rows`` load no record class at all.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        table: str,
-        said: tuple[str, ...] = (),
-        conditions: tuple[Condition, ...] = (),
-        order: tuple[str, ...] = (),
-        most: int | None = None,
-    ) -> None:
+    source: Source
+    table: str
+    said: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    order: tuple[str, ...] = ()
+    most: int | None = None
+
+    def __init__(self, source: Source, table: str, **said: Any) -> None:
         table_of(table)
-        self.source = source
-        self.table = table
-        self.said = said
-        self.conditions = conditions
-        self.order = order
-        self.most = most
+        super().__init__(source=source, table=table, **said)
 
     def _but(self, **changes: Any) -> Query:
         """The same query but for what is changed of it."""
@@ -195,7 +202,7 @@ class Query:
         return text + ("" if self.most is None else f".limit({self.most})")
 
 
-class Page:
+class Page(_Fixed):
     """Some rows of a query, and where the next ones are found.
 
     ``next`` is what ``page(after=…)`` takes to go on; None if there is nothing more.
@@ -206,7 +213,7 @@ class Page:
     next: str | None
 
     def __init__(self, query: Query, raw: Sequence[Raw], next: str | None) -> None:
-        self.query, self.raw, self.next = query, raw, next
+        super().__init__(query=query, raw=raw, next=next)
 
     def rows(self) -> list[dict[str, Any]]:
         """Its rows as dictionaries."""

@@ -35,6 +35,15 @@ def test_every_step_gives_another_query(query: Ask) -> None:
     assert failed.limit(5).limit(1) is not failed
 
 
+def test_neither_a_query_nor_a_page_of_it_can_be_changed(query: Ask) -> None:
+    runs = query("runs")
+    for value, name in ((runs, "most"), (runs.page(2), "next")):
+        with pytest.raises(AttributeError, match="never changed"):
+            setattr(value, name, None)
+        with pytest.raises(AttributeError, match="never changed"):
+            delattr(value, name)
+
+
 def test_a_query_reads_as_it_was_written(query: Ask) -> None:
     asked = query("runs").filter(status="failed", params__lr__lt=0.01).order_by("-started_at")
     said = "runs().filter(status='failed', params__lr__lt=0.01).order_by('-started_at').limit(3)"
