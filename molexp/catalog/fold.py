@@ -23,7 +23,7 @@ from molexp.disk.beneath import Directory
 from molexp.disk.journal import MARK_PREFIX, make_mark, subtree
 from molexp.errors import CatalogError, FormatError, MolexpError, NotFoundError
 from molexp.rows.gather import KINDS, Gathered, gather
-from molexp.rows.glance import glance
+from molexp.rows.glance import TICK_NS, glance
 from molexp.rows.owners import here, is_dead
 from molexp.rows.scopes import EVERYTHING, Parts, Way, is_subtree, scopes
 
@@ -36,12 +36,6 @@ DRAFT = "draft"
 _CHUNK = 1 << 18
 
 _MISPLACED = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
-
-TICK_NS = 60 * 10**9
-"""More than any file system's clock takes to tick, or differs from this host's.
-
-That clock is not asked where nothing can be written: what changed so lately is read again.
-"""
 
 
 @dataclass

@@ -383,7 +383,7 @@ class View:
 
     def _is_settled(self, seen: Glance) -> bool:
         newest = max(ctime for *_, ctime in seen.directories.values())
-        return newest + folds.TICK_NS < self._looked_ns
+        return newest + looks.TICK_NS < self._looked_ns
 
     def _know(self, prefixes: set[str]) -> None:
         """Ask the generation for what it has at prefixes."""

@@ -17,6 +17,12 @@ from molexp.errors import FormatError, MolexpError, NotFoundError, StorageError
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CHUNK = 1 << 24
 
+TICK_NS = 60 * 10**9
+"""More than any file system's clock takes to tick, or differs from this host's.
+
+That clock is not asked where nothing can be written: what changed so lately is read again.
+"""
+
 Mark = tuple[int, int, int, int]
 """A file's inode, size and times: when it has changed, these have."""
 
