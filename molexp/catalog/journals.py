@@ -181,14 +181,12 @@ def _replay(
     *lines, torn = text.split(b"\n")
     for line in lines:
         if (touch := _TOUCH.fullmatch(line)) is not None:  # it and what follows are most lines
-            place = places.get(touch[2])
-            if place is None:
-                place = places[touch[2]] = (_prefix(touch[2].decode()),)
-                named.add(place[0])
-            hints[int(touch[1])] = place
-            continue
-        done = _DONE.fullmatch(line)
-        said: dict[str, Any] = {"done": int(done[1])} if done is not None else _parsed(line)
+            if touch[2] not in places:
+                places[touch[2]] = (_prefix(touch[2].decode()),)
+            said: dict[str, Any] = {"touch": {"n": int(touch[1]), "at": places[touch[2]]}}
+        else:
+            done = _DONE.fullmatch(line)
+            said = {"done": int(done[1])} if done is not None else _parsed(line)
         if "touch" in said:
             hints[said["touch"]["n"]] = at = tuple(said["touch"]["at"])
             named.update(at)
