@@ -200,7 +200,7 @@ def executions(directory: Directory, problems: Problems) -> Iterator[ExecutionSu
 
 def execution(number: int, place: Directory, problems: Problems) -> ExecutionSurvey:
     """All that the records of one execution say."""
-    found = ExecutionSurvey(number)
+    found, told = ExecutionSurvey(number), len(problems)
     for name in (layout.END, layout.END_WITHOUT_LINKS):
         try:
             found.end = found.end or read(place, name, End)
@@ -224,7 +224,7 @@ def execution(number: int, place: Directory, problems: Problems) -> ExecutionSur
                 found.inputs.append(line.record)
             elif name == layout.LEDGER and isinstance(line.record, StateChange):
                 found.is_paused = line.name == "paused"
-    _miss_start(found, place, problems)
+    problems += _missing_start(found, place, problems[told:])
     measured = {entry.path: entry for entry in found.end.manifest} if found.end else {}
     found.assets = [_measured(asset, measured) for asset in latest.values()]
     return found
@@ -240,13 +240,18 @@ def no_start(path: str) -> FormatError:
     )
 
 
-def _miss_start(found: ExecutionSurvey, place: Directory, problems: Problems) -> None:
-    """Say that there is no start, unless it was said why, or nothing ever stood there."""
+def _missing_start(
+    found: ExecutionSurvey, place: Directory, told: Sequence[MolexpError]
+) -> Iterator[FormatError]:
+    """What is said where no start is, unless why was told, or nothing ever stood there."""
+    if found.start is not None:
+        return
     path = place.where(layout.LEDGER)
-    is_told = any(each.details.get("path") == path for each in problems)
     with suppress(MolexpError):
-        if found.start is None and not is_told and place.stat(layout.LEDGER).st_size:
-            problems.append(no_start(path))
+        if place.stat(layout.LEDGER).st_size and not any(
+            e.details.get("path") == path for e in told
+        ):
+            yield no_start(path)
 
 
 def _measured(asset: Asset, files: Mapping[str, FileEntry]) -> Asset:

@@ -162,8 +162,9 @@ class _Reader:
             self._data |= (rest := read_summed(self._directory, at))  # an end that says nothing
             paths += rest
         manifest = {each.path: each for each in end.manifest} if end is not None else {}
+        told = len(self._problems)
         self._owned(path, ledger, attempt, manifest.get(layout.LEDGER))
-        if attempt.start is None and not self._is_told(path):
+        if attempt.start is None and len(self._problems) == told:
             cure = "restore it from a copy, or move its directory out of the run"
             self._wrong(path, 0, "no execution's start stands there", cure)
         for each in paths:
@@ -266,10 +267,6 @@ class _Reader:
         except FormatError as error:
             self._problems.append(error)
             return None
-
-    def _is_told(self, path: str) -> bool:
-        full = f"{self._where}/{path}"
-        return any(each.details.get("path") == full for each in self._problems)
 
     def _wrong(self, path: str, offset: int, wrong: str, cure: str = _PASSED_OVER) -> None:
         full = f"{self._where}/{path}"
